@@ -1,0 +1,306 @@
+"""Probes held open and read together: at the edges of windows, and by a background thread while a window is open.
+
+Windows may nest, overlap, come from any thread and live across a fork. An edge reads every counter once; what is
+computed from the edges waits until somebody asks (`energybench.measurement`).
+"""
+
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from energybench.measurement import Measurement
+from energybench.model import Clock, Domain, Probe, Unavailable
+from energybench.tracks import STALL_TICKS, CounterTrack, Edge, Mark, Track, make_track, poll_seconds
+
+SLOWEST_SPIN_TICK: Final = 0.02
+LONGEST_WAIT_SECONDS: Final = 1.5
+# A background thread that wakes less often than this sleeps on by itself; a faster one is stopped between windows.
+SELDOM_SECONDS: Final = 1.0
+SIMULATE: Final = "ENERGYBENCH_SIMULATE"
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """A probe that must be told when a window opens and closes, in the thread that does it."""
+
+    def attach(self) -> None:
+        """A window opens."""
+        ...
+
+    def detach(self) -> None:
+        """It closes."""
+        ...
+
+
+@dataclass(slots=True)
+class _Source:
+    """A probe, a track for each of its readable domains, and how often it has to be polled."""
+
+    probe: Probe
+    tracks: Sequence[Track]
+    needed_seconds: float
+    seconds: float
+    due_ns: int = 0
+
+
+class Meter:
+    """Probes held open, the preferred first; `Unavailable` for those that this machine does not have.
+
+    Args:
+        probes: by name.
+        clock: nanoseconds; the probes use the same.
+        poll: False where the caller polls by itself (a test with a clock of its own).
+    """
+
+    def __init__(
+        self,
+        probes: Mapping[str, Probe | Unavailable],
+        *,
+        clock: Clock = time.perf_counter_ns,
+        poll: bool = True,
+    ) -> None:
+        self.probes, self.clock = probes, clock
+        self.domains, owners = choose_domains(probes)
+        self._sources = [
+            _source(p) for name, p in probes.items() if not isinstance(p, Unavailable) and name in owners.values()
+        ]
+        self.tracks = [track for source in self._sources for track in source.tracks]
+        self.chosen = [owners.get(track.domain.name) == track.domain.probe for track in self.tracks]
+        self._has_gpu = any(name.startswith("gpu") for name in owners)
+        self._attachable = [p for p in probes.values() if isinstance(p, Attachable)]
+        self._poll = poll and bool(self._sources)
+        self._open, self._closed = 0, False
+        self._snapshots: list[list[Edge]] = []
+        self._tracing = 0
+        self._start_afresh()
+        self._edges()
+        _METERS.add(self)
+
+    @property
+    def readable(self) -> dict[str, Domain]:
+        """The domains that this meter reads."""
+        return {name: domain for name, domain in self.domains.items() if isinstance(domain, Domain)}
+
+    def window(self, *, align: bool = False, trace_hz: float | None = None) -> Measurement:
+        """A window that is begun and ended by `with`, or by `begin()` and `end()`."""
+        return Measurement(self, align=align, trace_hz=trace_hz)
+
+    def enter(self, trace_hz: float | None = None) -> None:
+        """Make ready for a window: the thread runs, a device's queue is drained."""
+        for probe in self._attachable:
+            probe.attach()
+        if trace_hz:
+            self._trace(trace_hz)
+        self._open += 1
+        if self._poll and (self._thread is None or (self._open == 1 and self._seconds < SELDOM_SECONDS)):
+            self._wake_thread()
+        if self._has_gpu:
+            synchronise()
+
+    def leave(self, trace_hz: float | None = None) -> None:
+        """Undo `enter`."""
+        self._open -= 1
+        if trace_hz:
+            self._trace(None)
+        for probe in self._attachable:
+            probe.detach()
+
+    def edges(self) -> list[Edge]:
+        """Every domain's total now, in the order of `tracks`, with the work of a GPU finished."""
+        if self._has_gpu:
+            synchronise()
+        return self._edges()
+
+    def aligned_edges(self, *, last: bool) -> tuple[list[Edge], list[float]]:
+        """Edges that lie on ticks, and the seconds between the two readings that enclose each.
+
+        At the begin of a window (`last`) a counter's edge is its latest tick before the body starts, at the end its
+        first tick. A counter that does not tick in time keeps its last reading, with its tick as the gap.
+        """
+        ticks = [t.domain.tick or 0.0 if t.domain.kind == "counter" else 0.0 for t in self.tracks]
+        waiting = {index for index, tick in enumerate(ticks) if tick}
+        slowest = max(ticks, default=0.0)
+        pause = slowest / 200 if slowest > SLOWEST_SPIN_TICK else 0.0
+        deadline = self.clock() + int(min(STALL_TICKS * slowest, LONGEST_WAIT_SECONDS) * 1e9)
+        previous = self.edges()
+        edges, gaps = list(previous), list(ticks)
+        while waiting and self.clock() < deadline:
+            if pause:
+                time.sleep(pause)
+            current = self._edges()
+            for index, (before, now) in enumerate(zip(previous, current, strict=True)):
+                if isinstance(before, Unavailable) or isinstance(now, Unavailable):
+                    edges[index] = now
+                    waiting.discard(index)
+                elif ticks[index] and now.total != before.total and (last or index in waiting):
+                    edges[index] = now._replace(ns=(before.ns + now.ns) >> 1)
+                    gaps[index] = (now.ns - before.ns) / 1e9
+                    waiting.discard(index)
+            previous = current
+        return edges, gaps
+
+    def poll(self) -> None:
+        """Read the sources that are due. The background thread calls it; so does a test that has no thread."""
+        now = self.clock()
+        for source in self._sources:
+            if now >= source.due_ns:
+                source.due_ns = now + int(source.seconds * 1e9)
+                with self._lock:
+                    for track, reading in zip(source.tracks, source.probe.read(), strict=True):
+                        track.move(reading)
+        if self._tracing:
+            self._snapshots.append([Mark(track.ns, track.total, track.breaks) for track in self.tracks])
+
+    def state(self) -> dict[str, Mapping[str, object]]:
+        """What the probes say of their devices: clocks, temperature, throttling, limits."""
+        return {name: p.state() for name, p in self.probes.items() if hasattr(p, "state")}
+
+    def samples(self, begin_ns: int, end_ns: int) -> list[tuple[float, str, float]]:
+        """Seconds after `begin_ns`, domain and watts of what was traced between two moments."""
+        return sorted(_watts(self.tracks, self._snapshots, begin_ns, end_ns))
+
+    def close(self) -> None:
+        """Stop the thread and close the probes."""
+        self._closed = True
+        self._wake.set()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join()
+        for probe in self.probes.values():
+            if not isinstance(probe, Unavailable):
+                probe.close()
+
+    def _edges(self) -> list[Edge]:
+        with self._lock:
+            return [
+                track.edge(reading)
+                for source in self._sources
+                for track, reading in zip(source.tracks, source.probe.read(), strict=True)
+            ]
+
+    def _trace(self, hertz: float | None) -> None:
+        """Poll at this rate and keep what is seen; None ends one window's trace."""
+        if hertz and not self._tracing:
+            self._snapshots.clear()
+        self._tracing += 1 if hertz else -1
+        for source in self._sources:
+            source.due_ns = 0
+            if hertz:
+                source.seconds = min(source.seconds, 1 / hertz)
+            elif not self._tracing:
+                source.seconds = source.needed_seconds
+        self._seconds = min((source.seconds for source in self._sources), default=30.0)
+
+    def _start_afresh(self) -> None:
+        """Locks and thread of this process: a thread does not live across fork, a held lock would for ever."""
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._seconds = min((source.seconds for source in self._sources), default=30.0)
+
+    def _after_fork(self) -> None:
+        self._start_afresh()
+        if self._open and self._poll:
+            self._wake_thread()
+
+    def _wake_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._guard, name="energybench", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def _guard(self) -> None:
+        wake = self._wake
+        while not self._closed:
+            if self._open:
+                with suppress(RuntimeError):  # the interpreter is going down
+                    self.poll()
+            idle = not self._open and self._seconds < SELDOM_SECONDS
+            wake.wait(None if idle else self._seconds)
+            wake.clear()
+
+
+_METERS: "weakref.WeakSet[Meter]" = weakref.WeakSet()
+
+
+def _revive_meters() -> None:
+    for meter in list(_METERS):
+        meter._after_fork()  # noqa: SLF001 -- the hook belongs to the class
+
+
+os.register_at_fork(after_in_child=_revive_meters)
+
+
+def open_meter(
+    names: Sequence[str] | None = None, *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns
+) -> Meter:
+    """Open the probes of these names, or all that measure by themselves; the simulated machine where it is asked for.
+
+    Raises:
+        UnknownNameError: no probe has one of the names.
+    """
+    from energybench import probes  # here, so that `import energybench` does not look for entry points
+
+    if names is None:
+        names = (
+            ["simulated"] if os.environ.get(SIMULATE) else [n for n in probes.names() if not probes.is_on_request(n)]
+        )
+        names = sorted(names, key=probes.priority)
+    return Meter({name: probes.open_probe(name, root=root, clock=clock) for name in names}, clock=clock)
+
+
+def choose_domains(
+    probes: Mapping[str, Probe | Unavailable],
+) -> tuple[dict[str, Domain | Unavailable], dict[str, str]]:
+    """Each domain from the first probe that can read it, else why nobody can; and which probe reads which."""
+    domains: dict[str, Domain | Unavailable] = {}
+    owners: dict[str, str] = {}
+    for name, probe in probes.items():
+        offered = {name: probe} if isinstance(probe, Unavailable) else probe.domains
+        for part, domain in offered.items():
+            if isinstance(domain, Domain) and part not in owners:
+                domains[part] = domain
+                owners[part] = name
+            else:
+                domains.setdefault(part, domain)
+    return domains, owners
+
+
+def synchronise() -> None:
+    """Wait for every CUDA device that this process uses; nothing where torch is not loaded."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if cuda is None or not cuda.is_initialized():
+        return
+    for device in range(cuda.device_count()):
+        if torch._C._cuda_hasPrimaryContext(device):  # type: ignore[union-attr]  # noqa: SLF001 -- synchronising would create one
+            cuda.synchronize(device)
+
+
+def _source(probe: Probe) -> _Source:
+    tracks = [make_track(domain) for domain in probe.domains.values() if isinstance(domain, Domain)]
+    wanted = [poll_seconds(track.domain) for track in tracks]
+    needed = min([*wanted, getattr(probe, "poll_seconds", 30.0)])
+    return _Source(probe=probe, tracks=tracks, needed_seconds=needed, seconds=needed)
+
+
+def _watts(
+    tracks: Sequence[Track], snapshots: Sequence[Sequence[Edge]], begin_ns: int, end_ns: int
+) -> Iterator[tuple[float, str, float]]:
+    for index, track in enumerate(tracks):
+        if track.domain.quantity != "joules":
+            continue
+        scale = track.domain.scale if isinstance(track, CounterTrack) else 1.0
+        marks = [edges[index] for edges in snapshots]
+        for before, now in zip(marks, marks[1:], strict=False):
+            assert isinstance(before, Mark)
+            assert isinstance(now, Mark)
+            if begin_ns <= before.ns < now.ns <= end_ns and before.breaks == now.breaks:
+                watts = (now.total - before.total) * scale / (now.ns - before.ns) * 1e9
+                yield ((before.ns + now.ns) / 2 - begin_ns) / 1e9, track.domain.name, watts

@@ -1,0 +1,142 @@
+"""What may be added up: a disjoint cut of the domains, their traffic, and the cross-checks between them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import sqrt
+
+from energybench.model import Domain, Energy, Total, Traffic, Unavailable
+from energybench.tracks import Edge, Track
+from energybench.uncertainty import COVERAGE, combined
+
+MISMATCH = 0.10
+CHECKED_TICKS = 20
+WHOLE = ("wall", "node")
+
+
+def total(domains: Mapping[str, Domain | Unavailable], energies: Mapping[str, Energy | Unavailable]) -> Total | None:
+    """Σ distinct packages + Σ DRAM + Σ GPUs, or the wall alone; None where nothing of it was measured."""
+    cut = disjoint(domains, energies)
+    measured = {name: e for name in cut if isinstance(e := energies[name], Energy)}
+    kinds = {e.provenance for e in measured.values()}
+    if len(kinds) != 1:
+        return None  # nothing, or measured beside simulated: never one sum
+    return Total(
+        joules=sum(e.joules for e in measured.values()),
+        standard_uncertainty=_of_sum(measured.values()),
+        provenance=kinds.pop(),
+        domains=tuple(measured),
+        missing=_missing(domains, energies, cut),
+    )
+
+
+def disjoint(domains: Mapping[str, Domain | Unavailable], energies: Mapping[str, Energy | Unavailable]) -> list[str]:
+    """The measured domains that do not overlap: a metered whole replaces its parts, a twin counts once."""
+    usable = {
+        name: domain
+        for name, domain in domains.items()
+        if isinstance(domain, Domain) and domain.additive and isinstance(energies.get(name), Energy)
+    }
+    whole = next((name for name in WHOLE if name in usable), None)
+    if whole:
+        return [whole]
+    inside = {part for domain in usable.values() for part in domain.contains}
+    return [name for name, domain in usable.items() if name not in inside and domain.duplicates not in usable]
+
+
+def _missing(
+    domains: Mapping[str, Domain | Unavailable],
+    energies: Mapping[str, Energy | Unavailable],
+    cut: Iterable[str],
+) -> tuple[str, ...]:
+    chosen = [domain for name in cut if isinstance(domain := domains[name], Domain)]
+    covered = {part for domain in chosen for part in domain.contains}
+    if any(domain.name in WHOLE for domain in chosen):
+        return ()
+    lost = [
+        name
+        for name, energy in energies.items()
+        if isinstance(energy, Unavailable) and name not in covered and _belongs(domains.get(name))
+    ]
+    return tuple(lost)
+
+
+def _belongs(domain: Domain | Unavailable | None) -> bool:
+    return not isinstance(domain, Domain) or (domain.additive and domain.quantity == "joules")
+
+
+def _of_sum(energies: Iterable[Energy]) -> float:
+    """Gains of one probe's sensors share their error and add up; everything else adds in squares."""
+    gains: defaultdict[str, float] = defaultdict(float)
+    squares = 0.0
+    for energy in energies:
+        gain = energy.components.get("gain", 0.0)
+        gains[energy.probe] += gain
+        squares += max(energy.standard_uncertainty**2 - gain**2, 0.0)
+    return sqrt(squares + sum(gain**2 for gain in gains.values()))
+
+
+def cross_checked(
+    domains: Mapping[str, Domain | Unavailable], energies: Mapping[str, Energy | Unavailable], seconds: float
+) -> dict[str, Energy | Unavailable]:
+    """Flag a counter that its power gauge contradicts by more than 10 % and the uncertainty of both."""
+    checked = dict(energies)
+    for gauge in domains.values():
+        if not isinstance(gauge, Domain) or not gauge.checks:
+            continue
+        counter, power = checked.get(gauge.checks), checked.get(gauge.name)
+        if not isinstance(counter, Energy) or not isinstance(power, Energy):
+            continue
+        difference = abs(counter.joules - power.joules)
+        # Both read one sensor, so its gain cancels; a window of few ticks shows nothing.
+        doubt = COVERAGE * sqrt(_random(counter) ** 2 + _random(power) ** 2)
+        ticks = seconds / (gauge.tick or 0.1)
+        if ticks >= CHECKED_TICKS and difference > max(MISMATCH * max(counter.joules, power.joules), doubt):
+            checked[gauge.checks] = replace(counter, flags=(*counter.flags, "counter-power-mismatch"))
+    return checked
+
+
+def _random(energy: Energy) -> float:
+    return sqrt(max(energy.standard_uncertainty**2 - energy.components.get("gain", 0.0) ** 2, 0.0))
+
+
+def moved(track: Track, begin: Edge, end: Edge) -> Traffic | Unavailable:
+    """Bytes between two marks of one domain; no bytes are a result like any other."""
+    if isinstance(begin, Unavailable):
+        return begin
+    if isinstance(end, Unavailable):
+        return end
+    if end.breaks != begin.breaks:
+        return track.reason
+    domain = track.domain
+    amount = (end.total - begin.total) * domain.scale
+    span = (end.ns - begin.ns) / 1e9
+    tick = amount / span * domain.tick / sqrt(6) if domain.tick and span else 0.0
+    return Traffic(
+        bytes=amount,
+        standard_uncertainty=combined({"t": tick, "r": domain.resolution / sqrt(6), "g": domain.gain * amount}),
+        provenance=domain.provenance,
+        domains=(domain.name,),
+    )
+
+
+def traffic(domains: Mapping[str, Domain], amounts: Mapping[str, Traffic | Unavailable]) -> dict[str, Traffic]:
+    """Bytes by kind. A kind is absent where one of its parts failed; of two probes on one memory the first counts."""
+    chosen: dict[tuple[str, bool], str] = {}
+    parts: defaultdict[str, list[Traffic | Unavailable]] = defaultdict(list)
+    for name, amount in amounts.items():
+        domain = domains[name]
+        memory = (domain.quantity, name.startswith("gpu."))
+        if chosen.setdefault(memory, domain.probe) == domain.probe and not domain.duplicates:
+            parts[domain.quantity].append(amount)
+    sums = {}
+    for kind, amounts_of_kind in parts.items():
+        whole = [part for part in amounts_of_kind if isinstance(part, Traffic)]
+        if len(whole) == len(amounts_of_kind) and len({part.provenance for part in whole}) == 1:
+            sums[kind] = Traffic(
+                bytes=sum(part.bytes for part in whole),
+                standard_uncertainty=sqrt(sum(part.standard_uncertainty**2 for part in whole)),
+                provenance=whole[0].provenance,
+                domains=tuple(name for part in whole for name in part.domains),
+            )
+    return sums

@@ -1,0 +1,182 @@
+"""From raw readings to a running total that never wraps: one track for each domain.
+
+A track is shared by all windows of a meter. It is moved on at every window edge and by the meter's background
+thread, always under the meter's lock. A window is two marks on a track.
+"""
+
+from typing import Final, NamedTuple, TypeAlias
+
+from energybench.model import Domain, Reading, Unavailable
+
+FOREVER_NS: Final = 1 << 62
+# A backward step is a wrap only where the joules that it implies fit in the time since the last reading, plus what
+# two edges and a tick may hide: this many seconds at full power, but never more than 1 % of the range.
+SLACK_SECONDS: Final = 0.1
+STALL_TICKS: Final = 20
+SHORTEST_STALL_SECONDS: Final = 0.05
+
+
+class Mark(NamedTuple):
+    """Where a track stood at the edge of a window.
+
+    `total` is in raw counts for a counter, in SI units for a gauge; `breaks` counts what made totals before and
+    after it incomparable; `samples`, `sum` and `squares` describe a gauge's values so far.
+    """
+
+    ns: int
+    total: float
+    breaks: int
+    samples: int = 0
+    sum: float = 0.0
+    squares: float = 0.0
+
+
+Edge: TypeAlias = Mark | Unavailable
+
+
+class CounterTrack:
+    """Adds up a cumulative counter's steps and notices wraps, resets and standstill."""
+
+    __slots__ = (
+        "_max_gap_ns",
+        "_modulus",
+        "_moved_ns",
+        "_rate",
+        "_slack",
+        "_stall_ns",
+        "breaks",
+        "domain",
+        "ns",
+        "raw",
+        "reason",
+        "total",
+    )
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.raw, self.ns, self.total, self.breaks, self._moved_ns = 0, 0, 0, 0, 0
+        self.reason = Unavailable(reason="no reading yet", remedy="measure again")
+        self._modulus = domain.modulus
+        self._rate = (domain.max_rate or float("inf")) / domain.scale / 1e9  # raw counts a nanosecond
+        self._slack = min(self._rate * SLACK_SECONDS * 1e9, (domain.modulus or 0) / 100)
+        self._max_gap_ns = int(domain.modulus / self._rate) if domain.modulus and domain.max_rate else FOREVER_NS
+        self._stall_ns = stall_ns(domain)
+
+    def edge(self, reading: Reading) -> Edge:
+        """Move on to a reading and mark it."""
+        problem = self.move(reading)
+        return problem or Mark(reading[0], self.total, self.breaks)
+
+    def move(self, reading: Reading) -> Unavailable | None:
+        """Add the step from the last good reading to this one."""
+        ns, raw = reading
+        if isinstance(raw, Unavailable):
+            return raw
+        gap = ns - self.ns
+        if gap >= self._max_gap_ns and self.ns:
+            self._break(
+                f"its counter may have wrapped more than once: {gap / 1e9:.3g} s passed between two readings",
+                "keep the process responsive, or measure shorter windows",
+            )
+        step = raw - self.raw
+        self.raw = raw
+        if not self.ns:
+            step, self._moved_ns = 0, ns
+        elif step < 0:
+            step = self._step_back(step, gap)
+        self.ns = ns
+        if step:
+            self.total += step
+            self._moved_ns = ns
+        elif ns - self._moved_ns >= self._stall_ns:
+            self._break(
+                f"its counter stood still for {(ns - self._moved_ns) / 1e9:.3g} s", "check the driver; measure again"
+            )
+            self._moved_ns = ns
+        return None
+
+    def _step_back(self, step: int, gap: int) -> int:
+        wrapped = step + self._modulus if self._modulus else -1
+        if 0 <= wrapped <= self._rate * gap + self._slack:
+            return wrapped
+        self._break("its counter went backwards: it was reset", "measure again; keep the driver loaded")
+        return 0
+
+    def _break(self, reason: str, remedy: str) -> None:
+        self.breaks += 1
+        self.reason = Unavailable(reason=reason, remedy=remedy)
+
+
+class GaugeTrack:
+    """Integrates a gauge over its sensor's own timestamps: trapezoids for instantaneous values, steps for means."""
+
+    __slots__ = (
+        "_mean",
+        "_scale",
+        "breaks",
+        "domain",
+        "ns",
+        "raw",
+        "reason",
+        "samples",
+        "squares",
+        "sum",
+        "total",
+        "value",
+    )
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.ns, self.total, self.breaks, self.raw, self.value = 0, 0.0, 0, -1, 0.0
+        self.samples, self.sum, self.squares = 0, 0.0, 0.0
+        self.reason = Unavailable(reason="no reading yet", remedy="measure again")
+        self._scale, self._mean = domain.scale, domain.averaging > 0
+
+    def edge(self, reading: Reading) -> Edge:
+        """Move on to a reading and mark it."""
+        problem = self.move(reading)
+        return problem or Mark(self.ns, self.total, self.breaks, self.samples, self.sum, self.squares)
+
+    def move(self, reading: Reading) -> Unavailable | None:
+        """Integrate from the last good reading to this one."""
+        ns, raw = reading
+        if isinstance(raw, Unavailable):
+            return raw
+        value = raw * self._scale
+        if self.ns and ns > self.ns:
+            level = value if self._mean else (self.value + value) / 2
+            self.total += level * (ns - self.ns) / 1e9
+        if ns > self.ns:
+            self.samples += 1
+            self.sum += value
+            self.squares += value * value
+            self.ns, self.value, self.raw = ns, value, raw
+        return None
+
+
+Track: TypeAlias = CounterTrack | GaugeTrack
+
+
+def make_track(domain: Domain) -> Track:
+    """The track that fits a domain's kind."""
+    return CounterTrack(domain) if domain.kind == "counter" else GaugeTrack(domain)
+
+
+def stall_ns(domain: Domain) -> int:
+    """How long a counter may stand still before it counts as frozen; for ever where nothing need move."""
+    if domain.quantity != "joules" or not domain.additive or domain.tick is None:
+        return FOREVER_NS
+    return int(max(STALL_TICKS * domain.tick, SHORTEST_STALL_SECONDS) * 1e9)
+
+
+def poll_seconds(domain: Domain) -> float:
+    """How often the background thread must read a domain for its totals to be right.
+
+    A quarter of the time in which the counter could wrap at most (twice as often as Nyquist asks), ten times a
+    second for a gauge, every 30 s for a counter that never wraps.
+    """
+    if domain.kind == "gauge" and domain.quantity == "joules":
+        return max(domain.tick or 0.1, 0.1) if domain.averaging else min(max(domain.tick or 0.1, 0.02), 0.1)
+    if domain.modulus and domain.max_rate:
+        return min(max(0.25 * domain.modulus * domain.scale / domain.max_rate, 0.005), 30.0)
+    return 30.0

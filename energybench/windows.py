@@ -1,0 +1,76 @@
+"""`energybench.measure`: a window over this machine's probes, opened once and shared by the whole process."""
+
+import atexit
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar, overload
+
+from energybench.measurement import Measurement
+from energybench.meter import SIMULATE, Meter, open_meter
+from energybench.model import Clock
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_meters: dict[tuple[object, ...], Meter] = {}
+_opening = threading.Lock()
+
+
+@overload
+def measure(
+    probes: Sequence[str] | None = None,
+    *,
+    align: bool = False,
+    trace_hz: float | None = None,
+    root: Path = Path("/"),
+    clock: Clock = time.perf_counter_ns,
+) -> Measurement: ...
+@overload
+def measure(probes: Callable[P, R]) -> Callable[P, R]: ...
+def measure(
+    probes: Sequence[str] | Callable[P, R] | None = None,
+    *,
+    align: bool = False,
+    trace_hz: float | None = None,
+    root: Path = Path("/"),
+    clock: Clock = time.perf_counter_ns,
+) -> Measurement | Callable[P, R]:
+    """Measure a `with` block, or each call of a decorated function.
+
+    Args:
+        probes: their names; all that measure by themselves where None. The simulated machine, and nothing else,
+            where ENERGYBENCH_SIMULATE asks for it.
+        align: wait for the counters' ticks at both edges (up to twice the slowest tick) for a smaller uncertainty.
+        trace_hz: keep the power of every domain this often.
+        root: where /sys and /proc are.
+        clock: nanoseconds on a monotonic clock.
+
+    Raises:
+        UnknownNameError: no probe has one of the names.
+    """
+    if callable(probes):
+        return measure()(probes)
+    if isinstance(probes, str):
+        raise TypeError(f'probes takes a list of names: probes=["{probes}"]')
+    meter = _shared_meter(tuple(probes) if probes is not None else None, root, clock)
+    return meter.window(align=align, trace_hz=trace_hz)
+
+
+def _shared_meter(names: tuple[str, ...] | None, root: Path, clock: Clock) -> Meter:
+    """Opening probes takes a moment (ticks are measured): once for each set of them."""
+    key = (names, str(root), clock, os.environ.get(SIMULATE))
+    with _opening:
+        meter = _meters.get(key)
+        if meter is None:
+            meter = _meters[key] = open_meter(names, root=root, clock=clock)
+        return meter
+
+
+@atexit.register
+def _close_all() -> None:
+    for meter in _meters.values():
+        meter.close()
+    _meters.clear()

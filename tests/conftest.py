@@ -1,0 +1,68 @@
+"""Fixtures that several test files share: a clock that moves when told, and the fakes of tests/fakes by path."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FAKES = Path(__file__).parent / "fakes"
+
+
+class FakeClock:
+    """Nanoseconds that pass only when told to, and one microsecond at each look so that no wait is endless."""
+
+    def __init__(self, start_seconds: float = 1000.0, look_seconds: float = 1e-6) -> None:
+        self.ns = round(start_seconds * 1e9)
+        self.look_ns = round(look_seconds * 1e9)
+
+    def __call__(self) -> int:
+        self.ns += self.look_ns
+        return self.ns
+
+    def advance(self, seconds: float) -> None:
+        self.ns += round(seconds * 1e9)
+
+    sleep = advance
+
+
+@pytest.fixture
+def fake_clock() -> FakeClock:
+    return FakeClock()
+
+
+def load_fake(name: str) -> ModuleType:
+    """Import tests/fakes/NAME.py once; `tests` is no package (pyRAPL installs one of that name)."""
+    module_name = f"energybench_fakes_{name}"
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, FAKES / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[module_name]
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> object:
+    """An empty machine of files: `sysfs.powercap.laptop()`, `sysfs.power_pmu()` …"""
+    return load_fake("sysfs").Tree(tmp_path / "machine")
+
+
+# The fake's own fixtures: a controllable libnvidia-ml.so.1, and two GPUs in it.
+nvml_library = load_fake("nvml_library").nvml_library
+nvml = load_fake("nvml_library").nvml
+
+
+@pytest.fixture(scope="session")
+def powercap_fuse() -> ModuleType:
+    """The powercap machine behind FUSE."""
+    return load_fake("powercap_fuse")
+
+
+@pytest.fixture(autouse=True)
+def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("ENERGYBENCH_SIMULATE", "ENERGYBENCH_RECORDS"):
+        monkeypatch.delenv(variable, raising=False)

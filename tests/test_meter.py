@@ -1,0 +1,424 @@
+"""Windows over probes: totals, edges, threads, fork, alignment, uncertainty."""
+
+import math
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import energybench as eb
+from energybench.meter import Meter, open_meter
+from energybench.model import Domain, Energy, Reading, Unavailable
+from energybench.probes import simulated
+from energybench.totals import disjoint, total
+
+LOST = Unavailable(reason="EIO", remedy="measure again")
+
+
+class Bench:
+    """A probe that shows the power given to it: counters in microjoules that move at ticks of its clock."""
+
+    name = "bench"
+
+    def __init__(self, clock, *domains: Domain, watts: float = 60.0) -> None:
+        self.clock, self.watts, self.start = clock, watts, clock()
+        self.domains = {domain.name: domain for domain in domains}
+        self.failing: set[str] = set()
+
+    def read(self) -> list[Reading]:
+        now = self.clock()
+        return [(now, LOST if n in self.failing else self._raw(d, now)) for n, d in self.domains.items()]
+
+    def _raw(self, domain: Domain, now: int) -> int:
+        if domain.kind == "gauge":
+            return round(self.watts / domain.scale)
+        seconds = (now - self.start) / 1e9
+        tick = domain.tick or 1e-9
+        raw = round(self.watts * (seconds // tick) * tick / domain.scale)
+        return raw % domain.modulus if domain.modulus else raw
+
+    def close(self) -> None:
+        pass
+
+
+def package(name: str = "cpu.package-0", **settings_) -> Domain:
+    plain = {"name": name, "probe": "bench", "scale": 1e-6, "resolution": 1e-6, "tick": 0.001}
+    return Domain(**(plain | settings_))
+
+
+def meter_of(clock, *domains: Domain, **settings_) -> tuple[Meter, Bench]:
+    probe = Bench(clock, *domains, **settings_)
+    return Meter({"bench": probe}, clock=clock, poll=False), probe
+
+
+def test_thirty_joules_over_two_seconds_are_fifteen_watts(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(), watts=15.0)
+    with meter.window() as window:
+        fake_clock.advance(2.0)
+    energy = window.domains["cpu.package-0"]
+    assert window.seconds == pytest.approx(2.0, abs=1e-5)
+    assert energy.joules == pytest.approx(30.0, rel=1e-3)
+    assert energy.standard_uncertainty == pytest.approx(0.458 * 15 * 0.001, rel=0.05)
+    assert energy.provenance == "measured"
+
+
+def test_a_failing_domain_is_unavailable_for_itself_alone(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package("cpu.package-0"), package("cpu.package-1"))
+    with meter.window() as window:
+        fake_clock.advance(1.0)
+        probe.failing = {"cpu.package-1"}
+    assert window.domains["cpu.package-1"] == LOST
+    assert window.total.domains == ("cpu.package-0",)
+    assert window.total.missing == ("cpu.package-1",)
+    assert window.to_json()["domains"]["cpu.package-1"] == {"unavailable": "EIO", "remedy": "measure again"}
+
+
+def test_a_counter_that_did_not_move_is_never_zero_joules(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package())
+    probe.watts = 0.0
+    with meter.window() as short:
+        fake_clock.advance(1e-4)
+    with meter.window() as long:
+        fake_clock.advance(1.0)
+    assert "below resolution" in short.domains["cpu.package-0"].reason
+    assert "stood still" in long.domains["cpu.package-0"].reason
+    assert short.total is None
+    assert "total" not in long.to_json()
+
+
+def test_a_window_of_about_a_tick_says_that_it_is_below_the_resolution(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package())
+    with meter.window() as window:
+        fake_clock.advance(0.0015)
+    assert "below-resolution" in window.domains["cpu.package-0"].flags
+
+
+def test_wraps_within_one_window_add_up_when_somebody_polls(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(modulus=65_532_610, max_rate=1000.0), watts=70.0)
+    with meter.window() as window:
+        for _ in range(500):
+            fake_clock.advance(0.02)
+            meter.poll()
+    assert window.domains["cpu.package-0"].joules == pytest.approx(700.0, rel=1e-3)
+
+
+def test_without_a_poll_the_window_is_invalid_and_not_wrong(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(modulus=65_532_610, max_rate=1000.0), watts=70.0)
+    with meter.window() as window:
+        fake_clock.advance(10.0)
+    assert "wrapped more than once" in window.domains["cpu.package-0"].reason
+
+
+def test_the_background_thread_keeps_a_fast_counter_right() -> None:
+    clock = time.perf_counter_ns
+    probe = Bench(clock, package(modulus=10_000_000, max_rate=100.0), watts=60.0)  # wraps every 167 ms
+    meter = Meter({"bench": probe}, clock=clock)
+    with meter.window() as window:
+        time.sleep(0.7)
+    meter.close()
+    energy = window.domains["cpu.package-0"]
+    if isinstance(energy, Unavailable):
+        pytest.skip(f"this machine did not let the thread run in time: {energy.reason}")
+    assert energy.joules == pytest.approx(60 * window.seconds, rel=0.01)
+
+
+def test_nested_overlapping_and_concurrent_windows_each_have_their_own_joules(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(), watts=10.0)
+    first, second = meter.window().begin(), meter.window()
+    fake_clock.advance(1.0)
+    second.begin()
+    fake_clock.advance(1.0)
+    first.end()
+    fake_clock.advance(1.0)
+    second.end()
+    assert first.domains["cpu.package-0"].joules == pytest.approx(20.0, rel=1e-3)
+    assert second.domains["cpu.package-0"].joules == pytest.approx(20.0, rel=1e-3)
+
+
+def test_windows_from_many_threads_do_not_disturb_each_other() -> None:
+    meter, _ = meter_of(time.perf_counter_ns, package(), watts=40.0)
+    windows: list[eb.Measurement] = []
+
+    def work() -> None:
+        for _ in range(20):
+            with meter.window() as window:
+                time.sleep(random.uniform(0.005, 0.01))
+            windows.append(window)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(windows) == 80
+    for window in windows:
+        energy = window.domains["cpu.package-0"]
+        assert abs(energy.joules - 40 * window.seconds) <= 0.041 + 0.04 * energy.joules
+
+
+def test_a_window_lives_on_in_a_forked_child() -> None:
+    meter, _ = meter_of(time.perf_counter_ns, package(), watts=40.0)
+    window = meter.window().begin()
+    readable, writable = os.pipe()
+    child = os.fork()
+    if child == 0:
+        time.sleep(0.05)
+        with meter.window() as inner:
+            time.sleep(0.02)
+        os.write(writable, f"{inner.domains['cpu.package-0'].joules / inner.seconds}".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert float(os.read(readable, 100)) == pytest.approx(40.0, rel=0.1)
+    assert window.end().domains["cpu.package-0"].joules == pytest.approx(40 * window.seconds, rel=0.05)
+
+
+def test_an_exception_in_the_body_ends_the_window_and_goes_on(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package())
+    with pytest.raises(KeyError), meter.window() as window:
+        fake_clock.advance(1.0)
+        raise KeyError("mine")
+    assert isinstance(window.domains["cpu.package-0"], Energy)
+
+
+def test_an_open_window_has_no_numbers_yet(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package())
+    window = meter.window().begin()
+    with pytest.raises(RuntimeError, match="still open"):
+        window.domains  # noqa: B018 -- reading it is the test
+    window.end()
+    with pytest.raises(RuntimeError, match="not open"):
+        window.end()
+
+
+def test_an_aligned_window_describes_its_body_to_the_poll_gap(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=0.01), watts=50.0)
+    with meter.window(align=True) as window:
+        fake_clock.advance(0.1234)
+    energy = window.domains["cpu.package-0"]
+    assert energy.joules == pytest.approx(50 * window.seconds, rel=1e-3)
+    assert set(energy.components) == {"poll", "tail"}
+    assert energy.components["tail"] <= 0.25 * 50 * 0.021
+
+
+def test_what_the_tail_may_have_differed_by_enters_the_uncertainty(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package(tick=0.01), watts=50.0)
+    with meter.window(align=True) as window:
+        fake_clock.advance(0.1)
+        fake_clock.advance(-0.0)
+    probe.watts = 50.0
+    long = meter.window(align=True)
+    with long:
+        fake_clock.advance(1.0)
+    relative = [
+        w.domains["cpu.package-0"].standard_uncertainty / w.domains["cpu.package-0"].joules
+        for w in (window, long)
+    ]
+    assert relative[1] < relative[0]
+
+
+def test_a_counter_that_never_ticks_does_not_hold_up_an_aligned_window(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package())
+    probe.watts = 0.0
+    with meter.window(align=True) as window:
+        fake_clock.advance(1.0)
+    assert isinstance(window.domains["cpu.package-0"], Unavailable)
+
+
+def test_a_gauge_becomes_joules_and_checks_its_counter(fake_clock) -> None:
+    gauge = Domain(
+        name="gpu.0.power", probe="bench", kind="gauge", scale=1e-3, tick=0.1, additive=False, checks="gpu.0"
+    )
+    meter, probe = meter_of(fake_clock, package("gpu.0", tick=0.1), gauge, watts=300.0)
+
+    def run(window: eb.Measurement) -> eb.Measurement:
+        with window:
+            for _ in range(60):
+                fake_clock.advance(0.1)
+                meter.poll()
+        return window
+
+    sound = run(meter.window())
+    assert sound.domains["gpu.0.power"].joules == pytest.approx(300 * sound.seconds, rel=0.02)
+    assert "counter-power-mismatch" not in sound.flags
+    assert sound.total.domains == ("gpu.0",)
+    probe._raw, honest = (lambda d, now: honest(d, now) // (2 if d.kind == "gauge" else 1)), probe._raw
+    assert "counter-power-mismatch" in run(meter.window()).domains["gpu.0"].flags
+
+
+def test_traffic_is_measured_by_the_same_window_and_no_bytes_are_a_result(fake_clock) -> None:
+    quiet = Domain(name="gpu.0.nvlink", probe="bench", quantity="nvlink_bytes", additive=False)
+    busy = Domain(name="imc.socket-0", probe="bench", quantity="dram_bytes", additive=False)
+    meter, probe = meter_of(fake_clock, quiet, busy, watts=1e9)
+    probe._raw, honest = (lambda d, now: 0 if d is quiet else honest(d, now)), probe._raw
+    with meter.window() as window:
+        fake_clock.advance(2.0)
+    assert window.traffic["nvlink_bytes"] == 0
+    assert window.traffic["dram_bytes"] == pytest.approx(2e9, rel=1e-3)
+    assert window.total is None
+
+
+def test_a_kind_of_traffic_is_absent_where_one_of_its_parts_failed(fake_clock) -> None:
+    parts = [
+        Domain(name=f"imc.socket-{n}", probe="bench", quantity="dram_bytes", additive=False) for n in (0, 1)
+    ]
+    meter, probe = meter_of(fake_clock, *parts)
+    with meter.window() as window:
+        fake_clock.advance(1.0)
+        probe.failing = {"imc.socket-1"}
+    assert dict(window.traffic) == {}
+    assert window.domains["imc.socket-1"] == LOST
+
+
+def test_the_second_probe_stands_in_where_the_first_may_not_read(fake_clock) -> None:
+    closed = Bench(fake_clock)
+    closed.domains = {"cpu.package-0": LOST}
+    meter = Meter({"powercap": closed, "bench": Bench(fake_clock, package())}, clock=fake_clock, poll=False)
+    with meter.window() as window:
+        fake_clock.advance(1.0)
+    assert window.domains["cpu.package-0"].probe == "bench"
+
+
+ENERGY = Energy(joules=1.0, standard_uncertainty=0.1, provenance="measured", probe="p", components={})
+
+
+def test_the_wall_stands_alone_and_a_module_replaces_what_it_holds() -> None:
+    parts = {n: Domain(name=n, probe="p") for n in ("cpu.package-0", "gpu.0")}
+    module = {"module-0": Domain(name="module-0", probe="p", contains=("cpu.package-0", "gpu.0"))}
+    wall = {"wall": Domain(name="wall", probe="p")}
+    everything = parts | module | wall
+    energies = dict.fromkeys(everything, ENERGY)
+    assert disjoint(parts, energies) == ["cpu.package-0", "gpu.0"]
+    assert disjoint(parts | module, energies) == ["module-0"]
+    assert disjoint(everything, energies) == ["wall"]
+    lost = energies | {"module-0": LOST, "wall": LOST}
+    assert total(everything, lost).domains == ("cpu.package-0", "gpu.0")
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6))
+def test_gains_of_one_probe_add_up_and_the_rest_in_squares(values: list[float]) -> None:
+    domains = {f"d{n}": Domain(name=f"d{n}", probe="p") for n in range(len(values))}
+    energies = {
+        f"d{n}": Energy(joules=v, standard_uncertainty=math.hypot(0.05 * v, 0.01), provenance="measured", probe="p",
+                        components={"gain": 0.05 * v, "tick": 0.01})
+        for n, v in enumerate(values)
+    }  # fmt: skip
+    expected = math.hypot(0.05 * sum(values), 0.01 * math.sqrt(len(values)))
+    assert total(domains, energies).standard_uncertainty == pytest.approx(expected)
+
+
+def test_measured_and_simulated_joules_are_never_one_sum() -> None:
+    domains = {n: Domain(name=n, probe="p") for n in ("a", "b")}
+    other = Energy(joules=1.0, standard_uncertainty=0.1, provenance="simulated", probe="p", components={})
+    assert total(domains, {"a": ENERGY, "b": other}) is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32))
+def test_the_stated_interval_holds_the_truth_for_a_square_wave(seed: int) -> None:
+    """A counter with a tick of 1 ms over 55/85 W; 40 windows each; at most one in ten may miss k=2."""
+    rng = random.Random(seed)
+    track_watts, missed = (55.0, 85.0), 0
+    from energybench.tracks import Mark, make_track
+    from energybench.uncertainty import energy
+
+    def true_joules(t: float) -> float:
+        periods, rest = divmod(t, 0.0137)
+        return (
+            periods * 0.0137 * 70
+            + track_watts[1] * min(rest, 0.00685)
+            + track_watts[0] * max(rest - 0.00685, 0)
+        )
+
+    for _ in range(40):
+        begin, seconds = rng.uniform(0, 10), math.exp(rng.uniform(math.log(0.005), math.log(2)))
+        marks = [
+            Mark(round(t * 1e9), round(true_joules(t // 0.001 * 0.001) * 1e6), 0)
+            for t in (begin, begin + seconds)
+        ]
+        found = energy(make_track(package()), marks[0], marks[1], seconds=seconds)
+        missed += (
+            abs(found.joules - true_joules(begin + seconds) + true_joules(begin))
+            > 2 * found.standard_uncertainty
+        )
+    assert missed <= 6
+
+
+def test_the_simulated_machine_follows_cpu_time_and_says_so(fake_clock) -> None:
+    busy = [0.0]
+    probe = simulated.open_probe(
+        spec="idle_watts=10,busy_watts=30,dram_share=0", clock=fake_clock, cpu=lambda: busy[0]
+    )
+    meter = Meter({"simulated": probe}, clock=fake_clock, poll=False)
+    with meter.window() as idle:
+        fake_clock.advance(2.0)
+    with meter.window() as working:
+        fake_clock.advance(2.0)
+        busy[0] += 2.0
+    assert idle.total.joules == pytest.approx(20, rel=1e-3)
+    assert working.total.joules == pytest.approx(80, rel=1e-3)
+    assert working.total.provenance == "simulated"
+
+
+@pytest.mark.parametrize("spec", ["moon", "idle_wats=3", "idle_watts=many", "tick=0", "packages=-1"])
+def test_a_machine_that_cannot_be_simulated_is_refused_in_one_line(spec: str) -> None:
+    with pytest.raises(eb.UnknownNameError, match="ENERGYBENCH_SIMULATE"):
+        simulated.parse(spec)
+
+
+def test_an_estimate_stands_apart_with_an_interval_of_at_least_two(tmp_path: Path) -> None:
+    with eb.measure(probes=["estimate"], root=tmp_path) as window:
+        sum(range(200_000))
+    assert window.total is None
+    assert window.estimated.high / window.estimated.joules >= 2
+    assert window.estimated.joules / window.estimated.low >= 2
+    assert "node.estimate" not in window.to_json()["domains"]
+
+
+def test_an_estimate_is_silent_beside_a_measured_total(fake_clock) -> None:
+    from energybench.probes.estimate import open_probe
+
+    probes = {"bench": Bench(fake_clock, package()), "estimate": open_probe(clock=fake_clock)}
+    meter = Meter(probes, clock=fake_clock, poll=False)
+    with meter.window() as window:
+        fake_clock.advance(1.0)
+    assert window.total
+    assert window.estimated is None
+
+
+def test_a_decorated_function_keeps_its_measurements_and_its_name(monkeypatch) -> None:
+    monkeypatch.setenv("ENERGYBENCH_SIMULATE", "1")
+
+    @eb.measure
+    def twice(value: int) -> int:
+        """Doc."""
+        sum(range(200_000))
+        return 2 * value
+
+    assert [twice(2), twice(3)] == [4, 6]
+    assert twice.__name__ == "twice"
+    assert len(twice.measurements) == 2
+    assert all(window.total.joules > 0 for window in twice.measurements)
+
+
+def test_a_string_of_probes_is_a_slip_that_is_named() -> None:
+    with pytest.raises(TypeError, match=r'probes=\["powercap"\]'):
+        eb.measure(probes="powercap")
+
+
+def test_an_unknown_probe_gets_a_suggestion() -> None:
+    with pytest.raises(eb.UnknownNameError, match="did you mean 'powercap'"):
+        open_meter(["powrcap"])
+
+
+def test_a_trace_shows_power_over_time() -> None:
+    meter, _ = meter_of(time.perf_counter_ns, package(), watts=40.0)
+    meter = Meter(meter.probes)
+    with meter.window(trace_hz=100) as window:
+        time.sleep(0.3)
+    meter.close()
+    watts = [w for _, name, w in window.trace if name == "cpu.package-0"]
+    assert len(watts) >= 5
+    assert sorted(watts)[len(watts) // 2] == pytest.approx(40.0, rel=0.15)
