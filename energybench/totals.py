@@ -1,5 +1,6 @@
 """What may be added up: a disjoint cut of the domains, their traffic, and the cross-checks between them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from energybench.uncertainty import COVERAGE, combined
 MISMATCH = 0.10
 CHECKED_TICKS = 20
 WHOLE = ("wall", "node")
+PART = re.compile(r"cpu\.(package|dram)-[^.]+|gpu(\.\d+)?|module-\d+")
 
 
 def total(domains: Mapping[str, Domain | Unavailable], energies: Mapping[str, Energy | Unavailable]) -> Total | None:
@@ -45,24 +47,24 @@ def disjoint(domains: Mapping[str, Domain | Unavailable], energies: Mapping[str,
 
 
 def _missing(
-    domains: Mapping[str, Domain | Unavailable],
-    energies: Mapping[str, Energy | Unavailable],
-    cut: Iterable[str],
+    domains: Mapping[str, Domain | Unavailable], energies: Mapping[str, Energy | Unavailable], cut: Iterable[str]
 ) -> tuple[str, ...]:
+    """Parts of the machine that belong in its total and were not measured; `cpu` where no processor was."""
     chosen = [domain for name in cut if isinstance(domain := domains[name], Domain)]
-    covered = {part for domain in chosen for part in domain.contains}
     if any(domain.name in WHOLE for domain in chosen):
         return ()
-    lost = [
-        name
-        for name, energy in energies.items()
-        if isinstance(energy, Unavailable) and name not in covered and _belongs(domains.get(name))
-    ]
-    return tuple(lost)
+    covered = {part for domain in chosen for part in (domain.name, *domain.contains)}
+    lost = [name for name, e in energies.items() if isinstance(e, Unavailable) and _belongs(name, domains[name])]
+    if not any(name.startswith("cpu.") for name in covered.union(lost)):
+        lost.append("cpu")
+    return tuple(name for name in lost if name not in covered)
 
 
-def _belongs(domain: Domain | Unavailable | None) -> bool:
-    return not isinstance(domain, Domain) or (domain.additive and domain.quantity == "joules")
+def _belongs(name: str, domain: Domain | Unavailable) -> bool:
+    """Whether a part that failed would have been added, as far as its name or its declaration tells."""
+    if isinstance(domain, Domain):
+        return domain.additive
+    return PART.fullmatch(name) is not None
 
 
 def _of_sum(energies: Iterable[Energy]) -> float:

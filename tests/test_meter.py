@@ -213,8 +213,7 @@ def test_what_the_tail_may_have_differed_by_enters_the_uncertainty(fake_clock) -
     with long:
         fake_clock.advance(1.0)
     relative = [
-        w.domains["cpu.package-0"].standard_uncertainty / w.domains["cpu.package-0"].joules
-        for w in (window, long)
+        w.domains["cpu.package-0"].standard_uncertainty / w.domains["cpu.package-0"].joules for w in (window, long)
     ]
     assert relative[1] < relative[0]
 
@@ -261,9 +260,7 @@ def test_traffic_is_measured_by_the_same_window_and_no_bytes_are_a_result(fake_c
 
 
 def test_a_kind_of_traffic_is_absent_where_one_of_its_parts_failed(fake_clock) -> None:
-    parts = [
-        Domain(name=f"imc.socket-{n}", probe="bench", quantity="dram_bytes", additive=False) for n in (0, 1)
-    ]
+    parts = [Domain(name=f"imc.socket-{n}", probe="bench", quantity="dram_bytes", additive=False) for n in (0, 1)]
     meter, probe = meter_of(fake_clock, *parts)
     with meter.window() as window:
         fake_clock.advance(1.0)
@@ -309,6 +306,21 @@ def test_gains_of_one_probe_add_up_and_the_rest_in_squares(values: list[float]) 
     assert total(domains, energies).standard_uncertainty == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "belongs"),
+    [("cpu.package-1", True), ("cpu.dram-0", True), ("gpu.3", True), ("gpu", True), ("module-0", True)]
+    + [(name, False) for name in ("gpu.0.power", "gpu.0.dram", "imc.socket-0", "nvml", "hwmon", "cpu.core-0")],
+)
+def test_only_parts_that_would_be_added_are_missing(name: str, belongs: bool) -> None:
+    domains = {"cpu.package-0": Domain(name="cpu.package-0", probe="p"), name: LOST}
+    assert total(domains, {"cpu.package-0": ENERGY, name: LOST}).missing == ((name,) if belongs else ())
+
+
+def test_a_total_without_a_processor_says_so() -> None:
+    domains = {"gpu.0": Domain(name="gpu.0", probe="p")}
+    assert total(domains, {"gpu.0": ENERGY}).missing == ("cpu",)
+
+
 def test_measured_and_simulated_joules_are_never_one_sum() -> None:
     domains = {n: Domain(name=n, probe="p") for n in ("a", "b")}
     other = Energy(joules=1.0, standard_uncertainty=0.1, provenance="simulated", probe="p", components={})
@@ -326,31 +338,21 @@ def test_the_stated_interval_holds_the_truth_for_a_square_wave(seed: int) -> Non
 
     def true_joules(t: float) -> float:
         periods, rest = divmod(t, 0.0137)
-        return (
-            periods * 0.0137 * 70
-            + track_watts[1] * min(rest, 0.00685)
-            + track_watts[0] * max(rest - 0.00685, 0)
-        )
+        return periods * 0.0137 * 70 + track_watts[1] * min(rest, 0.00685) + track_watts[0] * max(rest - 0.00685, 0)
 
     for _ in range(40):
         begin, seconds = rng.uniform(0, 10), math.exp(rng.uniform(math.log(0.005), math.log(2)))
         marks = [
-            Mark(round(t * 1e9), round(true_joules(t // 0.001 * 0.001) * 1e6), 0)
-            for t in (begin, begin + seconds)
+            Mark(round(t * 1e9), round(true_joules(t // 0.001 * 0.001) * 1e6), 0) for t in (begin, begin + seconds)
         ]
         found = energy(make_track(package()), marks[0], marks[1], seconds=seconds)
-        missed += (
-            abs(found.joules - true_joules(begin + seconds) + true_joules(begin))
-            > 2 * found.standard_uncertainty
-        )
+        missed += abs(found.joules - true_joules(begin + seconds) + true_joules(begin)) > 2 * found.standard_uncertainty
     assert missed <= 6
 
 
 def test_the_simulated_machine_follows_cpu_time_and_says_so(fake_clock) -> None:
     busy = [0.0]
-    probe = simulated.open_probe(
-        spec="idle_watts=10,busy_watts=30,dram_share=0", clock=fake_clock, cpu=lambda: busy[0]
-    )
+    probe = simulated.open_probe(spec="idle_watts=10,busy_watts=30,dram_share=0", clock=fake_clock, cpu=lambda: busy[0])
     meter = Meter({"simulated": probe}, clock=fake_clock, poll=False)
     with meter.window() as idle:
         fake_clock.advance(2.0)
