@@ -1,0 +1,277 @@
+"""The versioned schema of a result: one record is one parameter point, measured once by the protocol.
+
+Pydantic stands here, at the disk's edge, and nowhere else. A record is read strictly (a string is no number,
+NaN and infinity are refused), a key that has nothing is absent, and keys unknown to this version are kept.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from energybench.model import Provenance
+
+SCHEMA = 1
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Scalar = int | float | str | bool
+
+
+class RecordError(ValueError):
+    """A record that is damaged, of an unknown version, or no record at all."""
+
+
+class VersionError(RecordError):
+    """A record of a schema that this energybench does not know."""
+
+
+class Part(BaseModel):
+    """What every piece of a record has in common."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class DomainEnergy(Part):
+    """Joules of one domain over one window, or summed over several."""
+
+    joules: float
+    standard_uncertainty: NonNegative
+    provenance: Provenance
+    probe: str
+    flags: list[str] = []
+    components: dict[str, float] | None = None
+
+
+class DomainUnavailable(Part):
+    """A domain that could not be read: why, and what would make it readable."""
+
+    unavailable: str
+    remedy: str
+
+
+Domains = dict[str, DomainEnergy | DomainUnavailable]
+
+
+class TotalEnergy(Part):
+    """Joules over a disjoint cut of the measured domains."""
+
+    joules: float
+    standard_uncertainty: NonNegative
+    provenance: Provenance
+    domains: list[str]
+    missing: list[str] = []
+
+
+class EstimatedEnergy(Part):
+    """Joules by a power model where nothing can be read."""
+
+    joules: NonNegative
+    low: NonNegative
+    high: NonNegative
+    model: str
+    provenance: Literal["estimated"] = "estimated"
+
+
+class ModelledEnergy(Part):
+    """Counted operations and bytes times a named energy table, over the measured windows."""
+
+    table: str
+    joules: NonNegative
+    arithmetic_joules: NonNegative
+    memory_joules: NonNegative
+    low: NonNegative | None = None
+    high: NonNegative | None = None
+
+
+class Window(Part):
+    """One measured window, as the meter gave it: the gaps between steps are in its seconds and joules."""
+
+    seconds: Positive
+    steps: Count
+    samples: Count
+    round: Count = 0
+    gap_seconds: NonNegative = 0.0
+    domains: Domains = {}
+    total: TotalEnergy | None = None
+    traffic: dict[str, float] = {}
+    estimated: EstimatedEnergy | None = None
+    flags: list[str] = []
+    trace: list[list[JsonValue]] | None = None
+
+
+class Idle(Part):
+    """The machine with everything prepared and nothing running, before or after the windows."""
+
+    when: Literal["before", "after"]
+    seconds: Positive
+    domains: Domains = {}
+    watts: dict[str, float] = {}
+
+
+class Metric(Part):
+    """One result with its interval (95 %) and where it comes from.
+
+    `repeatability` is the standard uncertainty that repeats show, `systematic` the part that they cannot show
+    (gain, idle baseline, aliasing); `standard_uncertainty` has both.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    standard_uncertainty: NonNegative | None = None
+    repeatability: NonNegative | None = None
+    systematic: NonNegative | None = None
+    median: float | None = None
+    repeats: Count | None = None
+    unit: str
+    provenance: Provenance
+    higher_is_better: bool
+
+
+class WorkloadPart(Part):
+    """What was run; `definition` is what two records must share to be comparable."""
+
+    name: str
+    version: int
+    definition: dict[str, JsonValue]
+
+
+class ProtocolPart(Part):
+    """How it was measured, settings included."""
+
+    version: int
+    windows: Count
+    align: bool
+
+
+class MachinePart(Part):
+    """Where it was measured: a stable id that tells nothing, a name for people, and the fingerprint."""
+
+    id: str
+    name: str
+
+
+class QuietPart(Part):
+    """Whether the machine was doing anything else."""
+
+    quiet: bool
+    reasons: list[str] = []
+
+
+class OperatorsPart(Part):
+    """What the operator counter saw in one step, and what it had no formula for."""
+
+    unmapped: list[str] = []
+    counts: dict[str, JsonValue] = {}
+
+
+class Record(Part):
+    """One parameter point of one workload on one machine."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,180}$")]
+    created: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
+    energybench: str
+    protocol: ProtocolPart
+    workload: WorkloadPart
+    parameters: dict[str, Scalar]
+    seed: int
+    quick: bool
+    machine: MachinePart
+    quiet: QuietPart
+    seconds: NonNegative
+    steps: Count
+    samples: Count
+    total: TotalEnergy | None = None
+    traffic: dict[str, float] = {}
+    domains: Domains = {}
+    estimated: EstimatedEnergy | None = None
+    modelled: ModelledEnergy | None = None
+    idle: list[Idle] = []
+    windows: list[Window]
+    results: dict[str, Metric]
+    operators: OperatorsPart | None = None
+    flags: list[str] = []
+    probes: dict[str, JsonValue] = {}
+    trace: list[list[JsonValue]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values with the names of the schema; what is absent is absent."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def parse(values: object) -> Record:
+    """The record that these plain JSON values are; raises `RecordError` where they are none."""
+    if not isinstance(values, Mapping) or "schema" not in values:
+        raise RecordError("this is no energybench record: it has no `schema`")
+    version = values["schema"]
+    if type(version) is not int or version != SCHEMA:
+        raise VersionError(f"schema {version!r} is not known here (this energybench reads {SCHEMA})")
+    if not _all_finite(values):
+        raise RecordError("a number in it is NaN or infinite")
+    try:
+        return Record.model_validate(values)
+    except ValidationError as error:
+        raise RecordError(_first_problem(error)) from error
+
+
+def loads(text: str | bytes) -> Record:
+    """The record in this JSON text."""
+    try:
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"this is not the JSON of a record: {error}") from error
+    return parse(values)
+
+
+def dumps(record: Record) -> str:
+    """The JSON text of a record, checked as it will be when it is read back."""
+    values = record.to_json()
+    parse(values)
+    return json.dumps(values, allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a record, for programs in other languages."""
+    return Record.model_json_schema(by_alias=True)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large for a number")
+    return value
+
+
+def _all_finite(values: object) -> bool:
+    """Whether every number at every depth is one; keys that the schema does not know are looked at as well."""
+    if isinstance(values, float):
+        return math.isfinite(values)
+    if isinstance(values, Mapping):
+        return all(map(_all_finite, values.values()))
+    if isinstance(values, list | tuple):
+        return all(map(_all_finite, values))
+    return True
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors(include_url=False, include_context=False)
+    first = problems[0]
+    place = ".".join(str(step) for step in first["loc"]) or "record"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{place}: {first['msg']}{more}"

@@ -1,0 +1,194 @@
+"""From windows to results: each metric with its interval, and never two kinds of joule in one number."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from energybench import stats
+from energybench.dephase import gap_uncertainty
+from energybench.model import Provenance
+from energybench.record import DomainEnergy, Idle, Metric, Window
+from energybench.sums import common_total, energies_of, energy_of, gain_part, random_part, summed_estimate
+
+IDLE_DRIFT = 0.02
+SMALLER_IS_BETTER = ("loss", "error", "perplexity", "distance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Power at rest of the domains of a total, with what is uncertain about it beside the sensors' gain."""
+
+    watts: float
+    uncertainty: float
+    drift: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """What sensors that look away may hide: a relative standard error, and the domains that it holds for."""
+
+    residual: float
+    domains: tuple[str, ...]
+
+
+def at_rest(idles: Sequence[Idle], cut: Sequence[str]) -> Rest | None:
+    """Power at rest of these domains, from all baselines; None where one of the domains was not read."""
+    seen = [idle for idle in idles if all(isinstance(idle.domains.get(name), DomainEnergy) for name in cut)]
+    if not seen or not cut:
+        return None
+    watts = [sum(energy_of(idle.domains, name).joules for name in cut) / idle.seconds for idle in seen]
+    errors = [random_part(energies_of(idle.domains, cut)) / idle.seconds for idle in seen]
+    drift = max(watts) - min(watts)
+    noise = math.sqrt(math.fsum(e * e for e in errors)) / len(seen)
+    mean = statistics.fmean(watts)
+    beyond = drift > IDLE_DRIFT * abs(mean) and drift > 2 * math.hypot(*errors)
+    return Rest(
+        watts=mean,
+        # Idle power between the baselines may be anything between them: rectangular.
+        uncertainty=math.hypot(noise, drift / math.sqrt(12)),
+        drift=drift / mean if beyond and mean else 0.0,
+    )
+
+
+def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alias) -> dict[str, Metric]:
+    """Joules a sample, gross and net, where there is a total; the energy of gaps is taken out of both."""
+    windows = common_total(windows)
+    if not windows:
+        return {}
+    first = windows[0].total
+    assert first is not None
+    rest = at_rest(idles, first.domains)
+    samples = sum(w.samples for w in windows)
+    gaps = sum(w.gap_seconds for w in windows)
+    seconds = sum(w.seconds for w in windows)
+    joules = sum(w.total.joules for w in windows if w.total)
+    # Without a baseline the gaps stay in, and their power may be anything up to that of the load.
+    idle_watts, doubt = (rest.watts, rest.uncertainty) if rest else (0.0, joules / seconds / math.sqrt(3))
+    busy_watts = (joules - idle_watts * gaps) / (seconds - gaps)
+    unseen = hidden(windows, alias)
+    gap_doubt = gap_uncertainty(gaps, busy_watts=busy_watts, idle_watts=idle_watts, idle_uncertainty=doubt)
+    noise = [random_part(energies_of(w.domains, first.domains)) / w.samples for w in windows]
+
+    def metric(values: list[float], shared: Iterable[float]) -> Metric:
+        systematic = math.hypot(*shared) / samples
+        return repeated(values, unit="J", provenance=first.provenance, noise=noise, systematic=systematic)
+
+    gross = [(_joules(w) - idle_watts * w.gap_seconds) / w.samples for w in windows]
+    gain = gain_part(windows, first.domains)
+    metrics = {"joules_per_sample": metric(gross, (gain, unseen, gap_doubt))}
+    if rest:
+        net = [(_joules(w) - idle_watts * w.seconds) / w.samples for w in windows]
+        share = abs(sum(n * w.samples for n, w in zip(net, windows, strict=True)) / joules)
+        metrics["net_joules_per_sample"] = metric(net, (gain * share, unseen, gap_doubt, doubt * (seconds - gaps)))
+    return metrics
+
+
+def estimate_metrics(windows: Sequence[Window]) -> dict[str, Metric]:
+    """Joules a sample by the power model, with its own interval, at least times and divided by two."""
+    estimate = summed_estimate(windows)
+    samples = sum(w.samples for w in windows)
+    if estimate is None or not samples:
+        return {}
+    value = estimate.joules / samples
+    low, high = min(estimate.low / samples, value / 2), max(estimate.high / samples, value * 2)
+    return {
+        "estimated_joules_per_sample": Metric(
+            value=value, low=low, high=high, unit="J", provenance="estimated", higher_is_better=False
+        )
+    }
+
+
+def time_metrics(windows: Sequence[Window]) -> dict[str, Metric]:
+    """Seconds a sample and samples a second, rests between steps left out."""
+    seconds = [(w.seconds - w.gap_seconds) / w.samples for w in windows]
+    each = repeated(seconds, unit="s", provenance="measured")
+    rate = repeated([1 / s for s in seconds], unit="1/s", provenance="measured", higher_is_better=True)
+    return {"seconds_per_sample": each, "samples_per_second": rate}
+
+
+def traffic_metrics(windows: Sequence[Window], provenance: Provenance) -> dict[str, Metric]:
+    """Bytes a sample of each kind that every window counted."""
+    kinds = set.intersection(*(set(w.traffic) for w in windows)) if windows else set()
+    return {
+        f"{kind}_per_sample": repeated(
+            [w.traffic[kind] / w.samples for w in windows],
+            unit="B",
+            provenance="modelled" if kind == "operand_bytes" else provenance,
+        )
+        for kind in sorted(kinds)
+    }
+
+
+def quality_metrics(quality: Mapping[str, float]) -> dict[str, Metric]:
+    """What `evaluate` said: accuracy and the like; losses and errors are better when they are smaller."""
+    return {
+        name: exact(
+            float(value),
+            unit="1",
+            provenance="measured",
+            higher_is_better=not name.endswith(SMALLER_IS_BETTER),
+        )
+        for name, value in quality.items()
+    }
+
+
+def repeated(
+    values: Sequence[float],
+    *,
+    unit: str,
+    provenance: Provenance,
+    noise: Sequence[float] = (),
+    systematic: float = 0.0,
+    higher_is_better: bool = False,
+) -> Metric:
+    """The mean of repeats with a t interval, widened by what repeats cannot show.
+
+    Args:
+        values: one a window; all windows weigh the same.
+        unit: of the values.
+        provenance: of the values.
+        noise: each window's own random uncertainty, as the meter states it. Few windows may scatter less by
+            chance (or because they are locked to the sensor): the larger of the two is believed.
+        systematic: standard uncertainty that all windows share.
+        higher_is_better: which way is up.
+    """
+    n, value = len(values), statistics.fmean(values)
+    scatter = stats.standard_error(values) if n > 1 else 0.0
+    stated = math.sqrt(math.fsum(u * u for u in noise)) / n
+    degrees = float(n - 1) if scatter >= stated and n > 1 else math.inf
+    repeatability = max(scatter, stated)
+    interval = stats.combined_interval(value, repeatability, degrees, systematic)
+    known = n > 1 or repeatability > 0
+    return Metric(
+        value=value,
+        low=interval.low if known else None,
+        high=interval.high if known else None,
+        standard_uncertainty=interval.standard_uncertainty if known else None,
+        repeatability=repeatability if known else None,
+        systematic=systematic or None,
+        median=statistics.median(values),
+        repeats=n,
+        unit=unit,
+        provenance=provenance,
+        higher_is_better=higher_is_better,
+    )
+
+
+def exact(value: float, *, unit: str, provenance: Provenance, higher_is_better: bool = False) -> Metric:
+    """A result that is one number: a file's size, an accuracy."""
+    return Metric(value=value, unit=unit, provenance=provenance, higher_is_better=higher_is_better)
+
+
+def _joules(window: Window) -> float:
+    assert window.total is not None
+    return window.total.joules
+
+
+def hidden(windows: Sequence[Window], alias: Alias) -> float:
+    """Joules that sensors which look away may have missed; windows begin at different phases."""
+    joules = [
+        math.fsum(energy_of(w.domains, n).joules for n in alias.domains if isinstance(w.domains.get(n), DomainEnergy))
+        for w in windows
+    ]
+    return alias.residual * math.hypot(*joules)
