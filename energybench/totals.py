@@ -39,9 +39,13 @@ def disjoint(domains: Mapping[str, Domain | Unavailable], energies: Mapping[str,
         for name, domain in domains.items()
         if isinstance(domain, Domain) and domain.additive and isinstance(energies.get(name), Energy)
     }
-    whole = next((name for name in WHOLE if name in usable), None)
-    if whole:
-        return [whole]
+    if "wall" in usable:
+        return ["wall"]
+    if "node" in usable:
+        # A board's meter is a coarse gauge: it stands for the machine only where no processor can be read.
+        if not any(name.startswith(("cpu.", "module-")) for name in usable):
+            return ["node"]
+        del usable["node"]
     inside = {part for domain in usable.values() for part in domain.contains}
     return [name for name, domain in usable.items() if name not in inside and domain.duplicates not in usable]
 

@@ -161,6 +161,7 @@ def amd_energy(channels: Sequence[Channel], _root: Path) -> Iterator[Place]:
                 channel=channel,
                 name=f"cpu.socket-{match[1]}",
                 scope="package",
+                additive=True,
                 duplicates=f"cpu.package-{match[1]}",
                 flags=("firmware-model",),
                 gain=0.10 / 3**0.5,

@@ -190,7 +190,7 @@ def test_sockets_of_amd_energy_repeat_the_packages_and_cores_are_left_out(sysfs,
     probe = opened()
     assert values(probe) == {"cpu.socket-1": 3}
     domain = probe.domains["cpu.socket-1"]
-    assert (domain.duplicates, domain.additive, domain.modulus) == ("cpu.package-1", False, None)
+    assert (domain.duplicates, domain.additive, domain.modulus) == ("cpu.package-1", True, None)
 
 
 def test_hsmp_shows_a_sockets_power_beside_its_energy(sysfs, opened):

@@ -281,6 +281,19 @@ def test_the_second_probe_stands_in_where_the_first_may_not_read(fake_clock) -> 
 ENERGY = Energy(joules=1.0, standard_uncertainty=0.1, provenance="measured", probe="p", components={})
 
 
+def test_a_twin_counts_where_the_original_cannot_be_read() -> None:
+    twin = Domain(name="cpu.socket-0", probe="p", duplicates="cpu.package-0")
+    domains = {"cpu.package-0": Domain(name="cpu.package-0", probe="p"), "cpu.socket-0": twin}
+    assert disjoint(domains, dict.fromkeys(domains, ENERGY)) == ["cpu.package-0"]
+    assert disjoint(domains, {"cpu.package-0": LOST, "cpu.socket-0": ENERGY}) == ["cpu.socket-0"]
+
+
+def test_the_boards_meter_stands_for_the_machine_only_where_no_processor_is_read() -> None:
+    domains = {n: Domain(name=n, probe="p") for n in ("cpu.package-0", "node", "gpu.0")}
+    assert disjoint(domains, dict.fromkeys(domains, ENERGY)) == ["cpu.package-0", "gpu.0"]
+    assert disjoint(domains, {"node": ENERGY, "cpu.package-0": LOST, "gpu.0": ENERGY}) == ["node"]
+
+
 def test_the_wall_stands_alone_and_a_module_replaces_what_it_holds() -> None:
     parts = {n: Domain(name=n, probe="p") for n in ("cpu.package-0", "gpu.0")}
     module = {"module-0": Domain(name="module-0", probe="p", contains=("cpu.package-0", "gpu.0"))}
