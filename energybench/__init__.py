@@ -10,7 +10,6 @@ print(m.total, m.traffic, m.seconds)
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from energybench.windows import measure
     from energybench.measurement import Measurement
     from energybench.meter import Meter, open_meter
     from energybench.model import (
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     )
     from energybench.record import Record
     from energybench.reports.frames import load
+    from energybench.windows import measure
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,25 @@ _HOMES = {
     "measure": "windows",
     "open_meter": "meter",
 }
-__all__ = [*_HOMES, "__version__"]
+__all__ = [
+    "Domain",
+    "Energy",
+    "Estimate",
+    "Measurement",
+    "Meter",
+    "Parameter",
+    "Probe",
+    "Record",
+    "Task",
+    "Total",
+    "Unavailable",
+    "UnknownNameError",
+    "Workload",
+    "__version__",
+    "load",
+    "measure",
+    "open_meter",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -80,7 +80,7 @@ class Measurement:
             return window
 
         @functools.wraps(function)
-        async def measured_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401
+        async def measured_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
             with fresh():
                 return await function(*args, **kwargs)  # type: ignore[misc]
 
@@ -114,7 +114,7 @@ class Measurement:
 
     @property
     def traffic(self) -> Mapping[str, float]:
-        """Bytes by kind, as far as they were counted: `dram_bytes`, `operand_bytes`, `wire_bytes` …"""
+        """Bytes by kind, as far as they were counted: `dram_bytes`, `operand_bytes`, `wire_bytes` and the like."""
         return {kind: part.bytes for kind, part in self.traffic_detail.items()}
 
     @functools.cached_property

@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
@@ -68,11 +69,11 @@ class Meter:
     ) -> None:
         self.probes, self.clock = probes, clock
         self.domains, owners = choose_domains(probes)
-        self._sources = [
-            _source(p) for name, p in probes.items() if not isinstance(p, Unavailable) and name in owners.values()
-        ]
+        reading = {n: p for n, p in probes.items() if not isinstance(p, Unavailable) and n in owners.values()}
+        self._sources = [_source(probe) for probe in reading.values()]
         self.tracks = [track for source in self._sources for track in source.tracks]
-        self.chosen = [owners.get(track.domain.name) == track.domain.probe for track in self.tracks]
+        named = [(name, t) for name, source in zip(reading, self._sources, strict=True) for t in source.tracks]
+        self.chosen = [owners[track.domain.name] == name for name, track in named]
         self._has_gpu = any(name.startswith("gpu") for name in owners)
         self._attachable = [p for p in probes.values() if isinstance(p, Attachable)]
         self._poll = poll and bool(self._sources)
@@ -298,7 +299,7 @@ def _watts(
             continue
         scale = track.domain.scale if isinstance(track, CounterTrack) else 1.0
         marks = [edges[index] for edges in snapshots]
-        for before, now in zip(marks, marks[1:], strict=False):
+        for before, now in pairwise(marks):
             assert isinstance(before, Mark)
             assert isinstance(now, Mark)
             if begin_ns <= before.ns < now.ns <= end_ns and before.breaks == now.breaks:

@@ -224,10 +224,10 @@ class Task(Protocol):
 
 @runtime_checkable
 class Workload(Protocol):
-    """What is run. A module in `workloads/` that exports `workload`, a file given by its path, or an entry point
-    in the group `energybench.workloads`.
+    """What is run.
 
-    `version` is bumped by hand when the meaning of its numbers changes.
+    A module in `workloads/` that exports `workload`, a file given by its path, or an entry point in the group
+    `energybench.workloads`. `version` is bumped by hand when the meaning of its numbers changes.
     """
 
     name: str

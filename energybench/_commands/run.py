@@ -1,0 +1,133 @@
+"""`energybench run`: a matrix of points to records, a table, and one line for everything that went wrong."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from energybench import lock, protocol
+from energybench._commands.plan import Job, label, make_job
+from energybench._commands.progress import Display
+from energybench._commands.results import result_tables
+from energybench.boundary import FAILED, INTERRUPTED, describe
+from energybench.config import Settings
+from energybench.matrix import Point
+from energybench.meter import Meter, open_meter
+from energybench.model import Domain
+from energybench.settings import Outcome
+from energybench.terminal import console, emit, say
+
+
+class NothingMeasuredError(RuntimeError):
+    """`--require` asks for a provenance that this machine does not have."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM: ends a run as Ctrl-C does, with what is finished kept."""
+
+
+def measure_points(points: Sequence[Point], wanted: Settings, *, resume: bool, as_json: bool) -> int:
+    """Measure, show, and give the exit code: 0, 1 where a point failed, 130 after Ctrl-C."""
+    job = make_job(points, wanted, resume=resume)
+    try:
+        with _terminating():
+            outcome = measured(job, resume=resume) if job.left else Outcome(records=[], paths=[], failures=[])
+    except KeyboardInterrupt as stop:
+        say(f"stopped; what was measured is kept in {job.store.folder}; go on with: {_again()}")
+        return 128 + signal.SIGTERM if isinstance(stop, TerminatedError) else INTERRUPTED
+    records = _in_order(job, outcome)
+    failed = [(label(one.point), describe(one.error)) for one in outcome.failures] + lacking(records, wanted.require)
+    show(records, job, as_json=as_json)
+    if as_json:
+        failures = [{"point": name, "error": error} for name, error in failed]
+        emit({"schema": 1, "records": records, "failed": failures})
+    for name, error in failed:
+        say(f"{name} failed: {error}")
+    return FAILED if failed else 0
+
+
+def measured(job: Job, *, resume: bool) -> Outcome:
+    """Hold the machine, open the meter, and let the protocol run."""
+    wanted = job.said
+    with lock.measuring(), closing(open_meter(list(wanted.probes) or None)) as meter:
+        _check(meter, wanted.require)
+        left = job.left
+        planned = protocol.plan(left, meter=meter, settings=job.how)
+        with Display(sum(one.seconds for one in planned)) as display:
+            return protocol.run(
+                left,
+                meter=meter,
+                store=job.store,
+                settings=job.how,
+                resume=resume,
+                progress=display.show,
+            )
+
+
+def _check(meter: Meter, require: str | None) -> None:
+    """Refuse at once what could only fail at the end."""
+    domains = [domain for domain in meter.domains.values() if isinstance(domain, Domain)]
+    kinds = {domain.provenance for domain in domains if domain.quantity == "joules"}
+    if require and require not in kinds:
+        raise NothingMeasuredError(
+            f"no joules here are {require}, as --require asks; energybench doctor tells what is missing"
+        )
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does."""
+
+    def stop(_number: int, _frame: object) -> None:
+        raise TerminatedError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _again() -> str:
+    """The command line that goes on with this run."""
+    words = ["energybench", *sys.argv[1:]]
+    return shlex.join(words if "--resume" in words else [*words, "--resume"])
+
+
+def _in_order(job: Job, outcome: Outcome) -> list[dict[str, Any]]:
+    """Records, in plain values, in the order of the points: those found and those measured now."""
+    records = [record.to_json() for record in (*job.found.values(), *outcome.records)]
+    named = {(one["workload"]["name"], _values(one["parameters"])): one for one in records}
+    keys = [(point.workload.name, _values(point.parameters)) for point in job.points]
+    return [named[key] for key in keys if key in named]
+
+
+def _values(parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(parameters.items()))
+
+
+def lacking(records: Sequence[Mapping[str, Any]], require: str | None) -> list[tuple[str, str]]:
+    """The records whose joules are not of the kind that `--require` asks for."""
+    if require is None:
+        return []
+    metric = "estimated_joules_per_sample" if require == "estimated" else "joules_per_sample"
+    lost = [one for one in records if one["results"].get(metric, {}).get("provenance") != require]
+    return [(_title(one), f"its joules are not {require}; energybench doctor tells why") for one in lost]
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    return " ".join([record["workload"]["name"], *(f"{key}={value}" for key, value in record["parameters"].items())])
+
+
+def show(records: Sequence[Mapping[str, Any]], job: Job, *, as_json: bool) -> None:
+    """The table, and what a reader of it must know."""
+    if not records:
+        return
+    console(stderr=as_json).print(*result_tables(records))
+    reasons = {reason for record in records for reason in record["quiet"]["reasons"]}
+    if reasons:
+        say(f"the machine was not quiet: {'; '.join(sorted(reasons))}")
+    found = f", {len(job.found)} of them from an earlier run" if job.found else ""
+    say(f"{len(records)} record{'s' if len(records) > 1 else ''} in {job.store.folder}{found}")

@@ -1,0 +1,200 @@
+"""The command `energybench`: parse, call, print."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from energybench import __version__, boundary
+from energybench.terminal import console, emit
+
+app = typer.Typer(
+    name="energybench",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog="Settings: flags, then ENERGYBENCH_* variables, then \\[tool.energybench] in pyproject.toml.",
+)
+
+
+def _workload_names(incomplete: str) -> list[str]:
+    from energybench import workloads
+
+    return [name for name in workloads.names() if name.startswith(incomplete)]
+
+
+def _probe_names(incomplete: str) -> list[str]:
+    from energybench import probes
+
+    done, comma, last = incomplete.rpartition(",")
+    return [f"{done}{comma}{name}" for name in probes.names() if name.startswith(last)]
+
+
+def _parameter_names(context: typer.Context, incomplete: str) -> list[str]:
+    from energybench import workloads
+
+    chosen = context.params.get("workloads") or workloads.names()
+    known = dict.fromkeys(key for name in chosen for key in workloads.load(name).parameters)
+    return [f"{key}=" for key in known if key.startswith(incomplete)]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"energybench {__version__}")
+        raise typer.Exit
+
+
+def _allow_traceback(wanted: bool) -> None:
+    if wanted:
+        os.environ[boundary.TRACEBACK] = "1"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Data on stdout as one JSON object; all else on stderr.")]
+Probes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--probe",
+        metavar="NAME",
+        help="Use only this probe (again, or a,b, for several).",
+        autocompletion=_probe_names,
+    ),
+]
+Align = Annotated[bool | None, typer.Option("--align/--no-align", help="Let windows begin and end at counter ticks.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where the result goes.")]
+
+
+@app.callback()
+def energybench(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option("--traceback", help="Show Python's traceback of an error.", callback=_allow_traceback),
+    ] = False,
+) -> None:
+    """What a change to a model, a kernel or a library costs in joules, bytes and accuracy."""
+
+
+@app.command()
+def doctor(json: Json = False) -> int:
+    """What can be read here, how finely; what is missing, how to grant it. Exit 4: no energy source."""
+    from energybench import doctor as examiner
+    from energybench._commands.tables import doctor_tables
+
+    report = examiner.examine()
+    if json:
+        emit(report)
+    else:
+        console().print(*doctor_tables(report), sep="\n")
+    return 0 if examiner.has_energy(report) else boundary.NO_ENERGY
+
+
+@app.command(name="measure", context_settings={"allow_interspersed_args": False})
+def measure_command(
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND", help="The command and its arguments.")],
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object on stdout, after the command; its own stdout goes to stderr."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON here; stdout is the command's."),
+    ] = None,
+    probe: Probes = None,
+    align: Align = None,
+    repeat: Annotated[int, typer.Option("--repeat", "-r", min=1, help="Run it N times: median and spread.")] = 1,
+) -> int:
+    """Joules of the machine while a command runs, like `perf stat`. The exit code is the command's own."""
+    from energybench._commands.measure import measure
+
+    flags = {"probes": probe, "align": align}
+    return measure(command, flags, as_json=json, output=output, repeat=repeat)
+
+
+@app.command(name="list")
+def list_workloads(json: Json = False) -> int:
+    """Workloads with their parameters and defaults."""
+    from energybench._commands import tables
+
+    found = tables.describe_workloads()
+    if json:
+        emit({"schema": 1, "workloads": found})
+    else:
+        console().print(tables.workload_table(found))
+    return 0
+
+
+@app.command()
+def run(
+    workloads: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WORKLOAD...", help="Names, or paths of your own files.", autocompletion=_workload_names
+        ),
+    ],
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=V,V", help="Values to run.", autocompletion=_parameter_names),
+    ] = None,
+    bits: Annotated[str | None, typer.Option(metavar="V,V", help="Short for --param bits=V,V.")] = None,
+    batch: Annotated[str | None, typer.Option(metavar="V,V", help="Short for --param batch=V,V.")] = None,
+    quick: Annotated[bool | None, typer.Option("--quick/--no-quick", help="Fewer, shorter windows.")] = None,
+    windows: Annotated[int | None, typer.Option(help="Measured windows a point.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a window.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the workload's random numbers.")] = None,
+    probe: Probes = None,
+    align: Align = None,
+    table: Annotated[str | None, typer.Option(metavar="NAME", help="Energy table of the modelled joules.")] = None,
+    require: Annotated[
+        str | None, typer.Option(metavar="PROVENANCE", help="Fail where joules are not `measured`.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of records.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out the points that have a record already.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the points and the predicted time; run nothing.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Measure a matrix of workloads and parameters, a record for each point."""
+    from energybench import matrix
+    from energybench._commands.plan import show_plan
+    from energybench._commands.run import measure_points
+    from energybench.config import load_settings
+
+    points = matrix.points(workloads, matrix.parse(param or [], {"bits": bits, "batch": batch}))
+    flags = {
+        "probes": probe,
+        "quick": quick,
+        "windows": windows,
+        "seconds": seconds,
+        "seed": seed,
+        "align": align,
+    }
+    settings = load_settings(flags | {"table": table, "require": require, "records": output})
+    if dry_run:
+        return show_plan(points, settings, resume=resume, as_json=json)
+    return measure_points(points, settings, resume=resume, as_json=json)
+
+
+@app.command()
+def report(
+    records: Annotated[
+        Path | None, typer.Argument(metavar="RECORDS", help="A folder of records, or one record.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the site.")
+    ] = None,
+) -> int:
+    """Records to a static page that works offline; prints its path and a table."""
+    from energybench._commands.report import build
+    from energybench.config import load_settings
+
+    return build(load_settings({"records": records, "site": output}))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The console script."""
+    sys.exit(boundary.call(app, sys.argv[1:] if arguments is None else arguments))
