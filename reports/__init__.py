@@ -1,0 +1,1 @@
+"""Reports: records read back into frames, drawn as figures, written as a page. Nothing here measures."""

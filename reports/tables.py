@@ -1,0 +1,114 @@
+"""The table and the first glance of one workload on one machine: plain values for the page's template."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from energybench.reports.figures import KINDS, ordered
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import bounds, digits, show
+
+HEADINGS = {
+    "joules_per_sample": "Energy per sample",
+    "net_joules_per_sample": "Energy above idle per sample",
+    "estimated_joules_per_sample": "Estimated energy per sample",
+    "modelled_joules_per_sample": "Modelled energy per sample",
+    "dram_bytes_per_sample": "DRAM traffic per sample",
+    "operand_bytes_per_sample": "Operand traffic per sample",
+    "flops_per_sample": "Operations per sample",
+    "seconds_per_sample": "Time per sample",
+    "accuracy": "Accuracy",
+    "file_bytes": "Model file",
+}
+"""The metrics a reader looks for, in this order; others follow under their own names."""
+ALWAYS = ("joules_per_sample", "accuracy")
+NOT_SHOWN = frozenset({"samples_per_second"})
+MOST_ROWS = 500
+
+
+def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
+    """`settings` (parameters that vary), `fixed` (the others), `columns`, `rows`, how many `cut`."""
+    records = [one.record for one in stored]
+    names = sorted({name for record in records for name in record["parameters"]})
+    varying = [name for name in names if len({json.dumps(record["parameters"].get(name)) for record in records}) > 1]
+    settings = varying or names[:1]
+    present = {metric for record in records for metric in record["results"]} | set(ALWAYS)
+    metrics = [name for name in HEADINGS if name in present] + sorted(present - set(HEADINGS) - NOT_SHOWN)
+    return {
+        "settings": settings,
+        "fixed": [(name, records[-1]["parameters"].get(name, "")) for name in names if name not in settings],
+        "columns": [HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in metrics],
+        "rows": [_row(record, settings, metrics) for record in records[:MOST_ROWS]],
+        "cut": max(0, len(records) - MOST_ROWS),
+    }
+
+
+def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:
+    """What the lowest level costs against the highest, all else equal: a ratio a kind of joule, and accuracy.
+
+    Empty where there is nothing to compare. That intervals overlap is said, lest a ratio pass for a finding.
+    """
+    name = (level or "").removeprefix("param.")
+    levels = ordered([one.record["parameters"][name] for one in stored if name in one.record["parameters"]])
+    if len(levels) < 2 or levels[0] == levels[-1]:
+        return []
+    base = next(one.record for one in stored if str(one.record["parameters"].get(name)) == levels[-1])
+    other = next((one.record for one in stored if _twin(one.record, base, name, levels[0])), None)
+    if other is None:
+        return []
+    against = f"{name} {levels[0]} against {levels[-1]}"
+    tiles = [_ratio(other, base, kind, metric, against) for kind, (metric, _, _) in KINDS.items()]
+    tiles += [_difference(other, base, against), _ratio(other, base, None, "seconds_per_sample", against)]
+    return [tile for tile in tiles if tile is not None]
+
+
+def _row(record: Mapping[str, Any], settings: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+    results = record["results"]
+    return {
+        "settings": [_plain(record["parameters"].get(name, "")) for name in settings],
+        "cells": [show(results[name], percent=name == "accuracy") if name in results else None for name in metrics],
+        "flags": list(record.get("flags", ())),
+    }
+
+
+def _plain(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _twin(record: Mapping[str, Any], base: Mapping[str, Any], name: str, level: str) -> bool:
+    rest = {key: value for key, value in record["parameters"].items() if key != name}
+    return str(record["parameters"].get(name)) == level and rest == {
+        key: value for key, value in base["parameters"].items() if key != name
+    }
+
+
+def _ratio(
+    other: Mapping[str, Any], base: Mapping[str, Any], kind: str | None, metric: str, against: str
+) -> dict[str, str] | None:
+    """A tile with other / base, where both have the metric from the same kind of source and domains."""
+    new, old = other["results"].get(metric), base["results"].get(metric)
+    if new is None or old is None or new["provenance"] != old["provenance"] or kind not in {None, new["provenance"]}:
+        return None
+    if metric == "joules_per_sample" and other.get("total", {}).get("domains") != base.get("total", {}).get("domains"):
+        return None
+    if not old["value"]:
+        return None
+    label = "time per sample" if kind is None else f"{kind} energy per sample"
+    return _tile(f"{digits(new['value'] / old['value'])} ×", f"{label}, {against}", new, old)
+
+
+def _difference(other: Mapping[str, Any], base: Mapping[str, Any], against: str) -> dict[str, str] | None:
+    new, old = other["results"].get("accuracy"), base["results"].get("accuracy")
+    if new is None or old is None:
+        return None
+    points = 100 * (new["value"] - old["value"])
+    return _tile(f"{points:+.2f} points".replace("-", "−"), f"accuracy, {against}", new, old)
+
+
+def _tile(big: str, label: str, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, str]:
+    spans = bounds(new), bounds(old)
+    verdict = "no interval stated"
+    if spans[0] is not None and spans[1] is not None:
+        apart = spans[0][1] < spans[1][0] or spans[1][1] < spans[0][0]
+        verdict = "intervals apart" if apart else "intervals overlap: not told apart"
+    return {"big": big, "label": label, "verdict": verdict, "provenance": str(new["provenance"])}
