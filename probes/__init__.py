@@ -7,12 +7,15 @@ import difflib
 import importlib
 import pkgutil
 import time
-from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from energybench.model import Clock, Probe, Unavailable, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GROUP = "energybench.probes"
 DEFAULT_PRIORITY = 50
@@ -24,9 +27,7 @@ def names() -> list[str]:
     return sorted(own | {point.name for point in entry_points(group=GROUP)})
 
 
-def open_probe(
-    name: str, *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns
-) -> Probe | Unavailable:
+def open_probe(name: str, *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns) -> Probe | Unavailable:
     """Open a probe by its name; `Unavailable` where this machine has nothing of its kind.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from energybench.model import Clock, Reading
 
@@ -30,4 +31,4 @@ def measure_ticks(
 def _median_gap_seconds(edges_ns: Sequence[int]) -> float | None:
     if len(edges_ns) < FEWEST_CHANGES:
         return None
-    return statistics.median(b - a for a, b in zip(edges_ns, edges_ns[1:], strict=False)) / 1e9
+    return statistics.median(b - a for a, b in pairwise(edges_ns)) / 1e9

@@ -31,22 +31,22 @@ class PowerModel:
 
 
 UNKNOWN = PowerModel(name="unknown processor", idle_watts=0.8, full_watts=3.0, factor=3.0)
-# (vendor, family, model, first stepping) as CPUID gives them -> watts per thread. Two exceptions: SPECpower's own
-# file gives Genoa a third to two thirds of these watts, so its interval is wider; the coefficients for Turin are an
-# outlier against the same file, so its watts are read there.
-MODELS: tuple[tuple[str, int, frozenset[int], int, PowerModel], ...] = (
-    ("GenuineIntel", 6, frozenset({85}), 5, PowerModel(name="Cascade Lake", idle_watts=0.69, full_watts=4.06, factor=2.0)),
-    ("GenuineIntel", 6, frozenset({85}), 0, PowerModel(name="Skylake-SP", idle_watts=0.61, full_watts=4.10, factor=2.0)),
-    ("GenuineIntel", 6, frozenset({106, 108}), 0, PowerModel(name="Ice Lake-SP", idle_watts=0.77, full_watts=3.76, factor=2.0)),
-    ("GenuineIntel", 6, frozenset({143}), 0, PowerModel(name="Sapphire Rapids", idle_watts=1.04, full_watts=4.16, factor=2.0)),
-    ("GenuineIntel", 6, frozenset({207}), 0, PowerModel(name="Emerald Rapids", idle_watts=0.81, full_watts=4.48, factor=2.0)),
-    ("GenuineIntel", 6, frozenset({173}), 0, PowerModel(name="Granite Rapids", idle_watts=0.58, full_watts=2.53, factor=2.0)),
-    ("AuthenticAMD", 23, frozenset({1}), 0, PowerModel(name="EPYC Naples", idle_watts=0.85, full_watts=2.60, factor=2.0)),
-    ("AuthenticAMD", 23, frozenset({49}), 0, PowerModel(name="EPYC Rome", idle_watts=0.47, full_watts=1.69, factor=2.0)),
-    ("AuthenticAMD", 25, frozenset({0, 1}), 0, PowerModel(name="EPYC Milan", idle_watts=0.46, full_watts=1.96, factor=2.0)),
-    ("AuthenticAMD", 25, frozenset({17, 160}), 0, PowerModel(name="EPYC Genoa", idle_watts=0.74, full_watts=2.28, factor=3.0)),
-    ("AuthenticAMD", 26, frozenset({2, 17}), 0, PowerModel(name="EPYC Turin (SPECpower 2026-03)", idle_watts=0.23, full_watts=1.32, factor=2.0)),
-)  # fmt: skip
+# Vendor, family, models and first stepping as CPUID gives them; idle and full watts per thread; factor. Two
+# exceptions: SPECpower's own file gives Genoa a third to two thirds of these watts, so its interval is wider; the
+# coefficients for Turin are an outlier against the same file, so its watts are read there.
+ROWS = (
+    ("GenuineIntel", 6, {85}, 5, "Cascade Lake", 0.69, 4.06, 2.0),
+    ("GenuineIntel", 6, {85}, 0, "Skylake-SP", 0.61, 4.10, 2.0),
+    ("GenuineIntel", 6, {106, 108}, 0, "Ice Lake-SP", 0.77, 3.76, 2.0),
+    ("GenuineIntel", 6, {143}, 0, "Sapphire Rapids", 1.04, 4.16, 2.0),
+    ("GenuineIntel", 6, {207}, 0, "Emerald Rapids", 0.81, 4.48, 2.0),
+    ("GenuineIntel", 6, {173}, 0, "Granite Rapids", 0.58, 2.53, 2.0),
+    ("AuthenticAMD", 23, {1}, 0, "EPYC Naples", 0.85, 2.60, 2.0),
+    ("AuthenticAMD", 23, {49}, 0, "EPYC Rome", 0.47, 1.69, 2.0),
+    ("AuthenticAMD", 25, {0, 1}, 0, "EPYC Milan", 0.46, 1.96, 2.0),
+    ("AuthenticAMD", 25, {17, 160}, 0, "EPYC Genoa", 0.74, 2.28, 3.0),
+    ("AuthenticAMD", 26, {2, 17}, 0, "EPYC Turin (SPECpower 2026-03)", 0.23, 1.32, 2.0),
+)
 
 
 def open_probe(
@@ -69,15 +69,10 @@ def find_model(root: Path) -> PowerModel:
         int(match[1]) if (match := re.search(rf"^{key}\s*:\s*(\d+)", text, re.MULTILINE)) else -1
         for key in ("cpu family", "model", "stepping")
     )
-    for its_vendor, its_family, its_models, first_stepping, power in MODELS:
-        if (
-            vendor
-            and vendor[1] == its_vendor
-            and family == its_family
-            and model in its_models
-            and stepping >= first_stepping
-        ):
-            return power
+    for its_vendor, its_family, its_models, first_stepping, name, idle, full, factor in ROWS:
+        same = vendor and vendor[1] == its_vendor and family == its_family and model in its_models
+        if same and stepping >= first_stepping:
+            return PowerModel(name=name, idle_watts=idle, full_watts=full, factor=factor)
     return UNKNOWN
 
 

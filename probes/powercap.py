@@ -68,9 +68,7 @@ class Powercap:
 
     name = "powercap"
 
-    def __init__(
-        self, zones: Sequence[Zone], *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns
-    ) -> None:
+    def __init__(self, zones: Sequence[Zone], *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns) -> None:
         self._clock = clock
         self._paths: list[Path] = []
         self._fds: list[int] = []
@@ -146,9 +144,7 @@ class Powercap:
 def _declare(zones: Sequence[Zone], root: Path) -> Iterable[tuple[Domain, Path]]:
     names: set[str] = set()
     vendor, model = _processor(root)
-    by_firmware = vendor in ("AuthenticAMD", "HygonGenuine") or (
-        vendor == "GenuineIntel" and model in MODELLING_INTEL
-    )
+    by_firmware = vendor in ("AuthenticAMD", "HygonGenuine") or (vendor == "GenuineIntel" and model in MODELLING_INTEL)
     on_hardware = _filesystem(zones[0].path) == "sysfs"
     for zone in zones:
         name = _domain_name(zone)
@@ -207,9 +203,7 @@ def _contents(zone: Zone, zones: Sequence[Zone]) -> tuple[str, ...]:
 def _most_watts(zone: Path) -> float:
     """Twice the highest declared limit, at most 2 kW; 1 kW where nothing is declared (AMD, DRAM)."""
     declared = [
-        _text(path)
-        for part in ("max_power_uw", "power_limit_uw")
-        for path in zone.glob(f"constraint_*_{part}")
+        _text(path) for part in ("max_power_uw", "power_limit_uw") for path in zone.glob(f"constraint_*_{part}")
     ]
     watts = max((int(text) / 1e6 for text in declared if text.isdigit()), default=0.0)
     return min(2 * watts, 2000.0) if watts else UNLIMITED_WATTS
@@ -218,9 +212,7 @@ def _most_watts(zone: Path) -> float:
 def _absent_dram(declared: Mapping[str, Domain | Unavailable]) -> dict[str, Unavailable]:
     """A package without a DRAM counter (AMD, most Intel clients): say that memory is left out."""
     packages = {match[1] for name in declared if (match := re.match(r"cpu\.package-(\d+)", name))}
-    absent = {
-        f"cpu.dram-{n}" for n in sorted(packages) if not any(d.startswith(f"cpu.dram-{n}") for d in declared)
-    }
+    absent = {f"cpu.dram-{n}" for n in sorted(packages) if not any(d.startswith(f"cpu.dram-{n}") for d in declared)}
     return {
         name: Unavailable(
             reason="this processor has no DRAM counter: memory is not included",
@@ -248,9 +240,7 @@ def _with_mirrors(
         same_place = abs(end - its_end) <= 0.005 * max(end, its_end)
         same_change = abs(end - start - its_change) <= 0.1 * max(end - start, its_change)
         if twin != domain.name and same_place and same_change:
-            marked[domain.name] = replace(
-                domain, additive=False, duplicates=twin, flags=(*domain.flags, "mirror")
-            )
+            marked[domain.name] = replace(domain, additive=False, duplicates=twin, flags=(*domain.flags, "mirror"))
     return marked
 
 
@@ -265,9 +255,7 @@ def _explain(path: Path, error: Exception) -> Unavailable:
         return Unavailable(
             reason=f"the zone vanished: {path}", remedy="sudo modprobe intel_rapl_msr, then measure again"
         )
-    return Unavailable(
-        reason=f"{path} could not be read: {error}", remedy="measure again; see dmesg if it stays"
-    )
+    return Unavailable(reason=f"{path} could not be read: {error}", remedy="measure again; see dmesg if it stays")
 
 
 def _processor(root: Path) -> tuple[str, int]:

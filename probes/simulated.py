@@ -123,10 +123,7 @@ class Simulated:
             self._last_tick, self._busy_seconds = tick, max(self._busy_seconds, self._cpu())
         machine = self._machine
         idle = machine.idle_watts * tick * machine.tick
-        joules = [
-            idle + (machine.busy_watts * self._busy_seconds if n == 0 else 0.0)
-            for n in range(machine.packages)
-        ]
+        joules = [idle + (machine.busy_watts * self._busy_seconds if n == 0 else 0.0) for n in range(machine.packages)]
         if machine.dram_share:
             joules += [machine.dram_share * joule for joule in joules]
         traffic = int(self._busy_seconds * machine.bytes_per_cpu_second) // 64 * 64

@@ -54,6 +54,8 @@ def sysfs(tmp_path: Path) -> object:
 # The fake's own fixtures: a controllable libnvidia-ml.so.1, and two GPUs in it.
 nvml_library = load_fake("nvml_library").nvml_library
 nvml = load_fake("nvml_library").nvml
+# A machine, a workload and a clock that are all virtual, for the protocol.
+world = load_fake("virtual_world").world
 
 
 @pytest.fixture(scope="session")

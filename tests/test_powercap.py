@@ -124,9 +124,7 @@ def test_half_a_number_is_no_number(sysfs, quick, text: str) -> None:
     zones = sysfs.powercap.laptop()
     probe = opened(sysfs, quick)
     zones["package"].set_text(text)
-    readings = dict(
-        zip((n for n, d in probe.domains.items() if isinstance(d, Domain)), probe.read(), strict=True)
-    )
+    readings = dict(zip((n for n, d in probe.domains.items() if isinstance(d, Domain)), probe.read(), strict=True))
     assert isinstance(readings["cpu.package-0"][1], Unavailable)
     assert isinstance(readings["platform.psys"][1], int)
 

@@ -1,9 +1,6 @@
 """The protocol on a virtual machine of known energy: what it measures, keeps, and refuses to mix."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,20 +10,6 @@ from energybench.model import Domain, Reading, Unavailable
 from energybench.probes.simulated import Machine, Simulated
 from energybench.protocol import Progress, Settings, plan
 from energybench.store import Store, StoreError
-
-
-def _fake(name: str) -> ModuleType:
-    path = Path(__file__).parent / "fakes" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"energybench_fakes_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    if not hasattr(module, "World"):
-        spec.loader.exec_module(module)
-    return module
-
-
-world = _fake("virtual_world").world
 
 
 def test_50_watts_over_50_milliseconds_for_10_samples_are_a_quarter_joule_each_and_net_of_20_watts_0_15(

@@ -1,6 +1,5 @@
 """A run that was stopped, killed or out of room: nothing that was finished is lost or measured twice."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,20 +15,6 @@ from energybench import store as records
 from energybench.protocol import Progress, Settings
 from energybench.record import Record
 from energybench.store import Store, StoreError
-
-
-def _fake(name: str) -> ModuleType:
-    path = Path(__file__).parent / "fakes" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"energybench_fakes_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    if not hasattr(module, "World"):
-        spec.loader.exec_module(module)
-    return module
-
-
-world = _fake("virtual_world").world
 
 
 class Stop:

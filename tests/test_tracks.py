@@ -80,15 +80,11 @@ def test_bytes_may_stand_still() -> None:
 def test_the_poll_is_a_quarter_of_the_shortest_wrap_and_thirty_seconds_at_most() -> None:
     domain = Domain(name="d", probe="p", scale=1e-6, modulus=65_532_610, max_rate=1000.0)
     assert poll_seconds(domain) == pytest.approx(0.0164, rel=0.01)
-    assert (
-        poll_seconds(Domain(name="d", probe="p", scale=1e-6, modulus=262_143_328_911, max_rate=1000.0)) == 30
-    )
+    assert poll_seconds(Domain(name="d", probe="p", scale=1e-6, modulus=262_143_328_911, max_rate=1000.0)) == 30
 
 
 @given(st.floats(1, 500), st.floats(-20, 20), st.lists(st.floats(0.001, 0.5), min_size=2, max_size=50))
-def test_a_gauge_is_integrated_exactly_over_its_own_timestamps(
-    start: float, slope: float, gaps: list[float]
-) -> None:
+def test_a_gauge_is_integrated_exactly_over_its_own_timestamps(start: float, slope: float, gaps: list[float]) -> None:
     track = GaugeTrack(Domain(name="g", probe="p", kind="gauge", scale=1e-9))
     seconds = 0.0
     first = track.edge((ns(0), round(start * 1e9)))

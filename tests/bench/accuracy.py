@@ -33,14 +33,10 @@ Library = Callable[[Body], tuple[float, float, float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=1000, help="windows of the coverage run")
     parser.add_argument("--faults", type=int, default=10_000, help="windows of the fault run")
-    parser.add_argument(
-        "--repeats", type=int, default=200, help="windows for each error quantile (a tenth at 1 s)"
-    )
+    parser.add_argument("--repeats", type=int, default=200, help="windows for each error quantile (a tenth at 1 s)")
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
     arguments = parser.parse_args()
     if "ENERGYBENCH_NAMESPACE" not in os.environ:
@@ -103,9 +99,7 @@ def coverage(wave: SquareWave, count: int) -> dict[str, object]:
             continue
         error = energy.joules - (wave.joules(window.end_ns / 1e9) - wave.joules(window.begin_ns / 1e9))
         inside += abs(error) <= 2 * energy.standard_uncertainty
-        octaves.setdefault(int(math.log2(window.seconds / 0.005)), []).append(
-            (error, energy.standard_uncertainty)
-        )
+        octaves.setdefault(int(math.log2(window.seconds / 0.005)), []).append((error, energy.standard_uncertainty))
     ratios = {
         f"{0.005 * 2**octave:g} s": statistics.median(u for _, u in pairs)
         / math.sqrt(statistics.fmean(e * e for e, _ in pairs))
@@ -157,9 +151,9 @@ def faults(wave: SquareWave, count: int) -> dict[str, int]:
 
 def libraries() -> dict[str, Library]:
     """Ours, and the peers that are installed."""
-    global _libraries  # noqa: PLW0603 -- opened once a mount
-    if _libraries is None or _libraries[0] != os.stat(POWERCAP).st_dev:
-        _libraries = (os.stat(POWERCAP).st_dev, dict(_open_libraries()))
+    global _libraries
+    if _libraries is None or _libraries[0] != POWERCAP.stat().st_dev:
+        _libraries = (POWERCAP.stat().st_dev, dict(_open_libraries()))
     return _libraries[1]
 
 

@@ -78,11 +78,7 @@ class Tree:
         raise OSError(getattr(errno, fault), fault)
 
     def __call__(self, operation: str, path: str, *arguments: object) -> object:
-        return (
-            getattr(self, operation)(path, *arguments)
-            if hasattr(self, operation)
-            else self._unknown(operation)
-        )
+        return getattr(self, operation)(path, *arguments) if hasattr(self, operation) else self._unknown(operation)
 
     def _unknown(self, operation: str) -> object:
         if operation in ("init", "destroy", "release", "flush", "opendir", "releasedir", "fsync", "truncate"):
@@ -126,8 +122,8 @@ def serve(mount_point: str, settings: str, packages: str = "1") -> None:
     """Mount and answer until unmounted; in the foreground, one thread."""
     from fuse import FUSE
 
-    FUSE(Tree(SquareWave(**json.loads(settings)), int(packages)), mount_point, foreground=True, nothreads=True, direct_io=True,
-         attr_timeout=0, entry_timeout=0, raw_fi=False)  # fmt: skip
+    tree = Tree(SquareWave(**json.loads(settings)), int(packages))
+    FUSE(tree, mount_point, foreground=True, nothreads=True, direct_io=True, attr_timeout=0, entry_timeout=0)
 
 
 @contextmanager
