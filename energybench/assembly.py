@@ -101,7 +101,7 @@ def _metrics(measured: Measured, alias: Alias, task: Task, provenance: Provenanc
         **results.estimate_metrics(windows),
         **results.time_metrics(windows),
         **results.traffic_metrics(windows, provenance),
-        **results.quality_metrics(task.evaluate()),
+        **results.quality_metrics(task.evaluate(), getattr(task, "judged", None)),
     }
     if task.file_bytes is not None:
         metrics["file_bytes"] = exact(float(task.file_bytes), unit="B", provenance="measured")
@@ -230,6 +230,7 @@ def _add_operators(parts: dict[str, Any], task: Task, counting: Counting, table:
     counted = {
         "operand_bytes_per_sample": (counts.operand_bytes, "B"),
         "flops_per_sample": (counts.flops, "FLOP"),
+        "operations_per_sample": (sum(counts.operations.values()), "op"),
     }
     parts["results"] |= {"modelled_joules_per_sample": dump(modelled)} | {
         name: dump(exact(value / samples, unit=unit, provenance="modelled")) for name, (value, unit) in counted.items()

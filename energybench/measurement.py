@@ -33,7 +33,7 @@ class Measurement:
         self._meter, self._align, self._trace_hz = meter, align, trace_hz
         self._before: list[Edge] | None = None
         self._after: list[Edge] | None = None
-        self._gaps: tuple[list[float], list[float]] = ([], [])
+        self._gaps: list[list[float | None]] = []
         self.begin_ns = self.end_ns = 0
 
     def begin(self) -> Self:
@@ -42,8 +42,8 @@ class Measurement:
             raise RuntimeError("this window was begun already; open another one with energybench.measure()")
         self._meter.enter(self._trace_hz)
         if self._align:
-            self._before, first = self._meter.aligned_edges(last=True)
-            self._gaps = (first, [])
+            self._before, gaps = self._meter.aligned_edges(last=True)
+            self._gaps.append(gaps)
         else:
             self._before = self._meter.edges()
         self.begin_ns = self._meter.clock()
@@ -55,10 +55,10 @@ class Measurement:
             raise RuntimeError("this window is not open: call begin() first, and end() once")
         self.end_ns = self._meter.clock()
         if self._align:
-            self._after, last = self._meter.aligned_edges(last=False)
-            self._gaps = (self._gaps[0], last)
+            self._after, gaps = self._meter.aligned_edges(last=False)
         else:
-            self._after = self._meter.edges()
+            self._after, gaps = self._meter.closing_edges((self.end_ns - self.begin_ns) / 1e9)
+        self._gaps.append(gaps)
         self._meter.leave(self._trace_hz)
         return self
 
@@ -170,7 +170,7 @@ class Measurement:
             domain = track.domain
             if not self._meter.chosen[index] or domain.quantity != "joules":
                 continue
-            gaps = (self._gaps[0][index], self._gaps[1][index]) if self._align else None
+            gaps = (self._gaps[0][index] if self._align else None, self._gaps[-1][index])
             found[domain.name] = energy(track, before[index], after[index], seconds=self.seconds, gaps=gaps)
         absent = {name: d for name, d in self._meter.domains.items() if isinstance(d, Unavailable)}
         ordered = {name: (found | absent)[name] for name in self._meter.domains if name in found or name in absent}

@@ -4,6 +4,7 @@ Windows may nest, overlap, come from any thread and live across a fork. An edge 
 computed from the edges waits until somebody asks (`energybench.measurement`).
 """
 
+import math
 import os
 import sys
 import threading
@@ -18,10 +19,11 @@ from typing import Final, Protocol, runtime_checkable
 
 from energybench.measurement import Measurement
 from energybench.model import Clock, Domain, Probe, Unavailable
-from energybench.tracks import STALL_TICKS, CounterTrack, Edge, Mark, Track, make_track, poll_seconds
+from energybench.tracks import STALL_TICKS, CounterTrack, Edge, Mark, Track, make_track, poll_seconds, standstill
 
-SLOWEST_SPIN_TICK: Final = 0.02
-LONGEST_WAIT_SECONDS: Final = 1.5
+# Ticks up to this are waited for by spinning, and at the end of a short window in any case.
+FINE_TICK: Final = 0.002
+FOLLOWED_TICKS: Final = 20
 # A background thread that wakes less often than this sleeps on by itself; a faster one is stopped between windows.
 SELDOM_SECONDS: Final = 1.0
 SIMULATE: Final = "ENERGYBENCH_SIMULATE"
@@ -74,6 +76,7 @@ class Meter:
         self.tracks = [track for source in self._sources for track in source.tracks]
         named = [(name, t) for name, source in zip(reading, self._sources, strict=True) for t in source.tracks]
         self.chosen = [owners[track.domain.name] == name for name, track in named]
+        self._fine_tick = max((t for track in self.tracks if (t := _tick(track.domain)) <= FINE_TICK), default=0.0)
         self._has_gpu = any(name.startswith("gpu") for name in owners)
         self._attachable = [p for p in probes.values() if isinstance(p, Attachable)]
         self._poll = poll and bool(self._sources)
@@ -119,32 +122,50 @@ class Meter:
             synchronise()
         return self._edges()
 
-    def aligned_edges(self, *, last: bool) -> tuple[list[Edge], list[float]]:
-        """Edges that lie on ticks, and the seconds between the two readings that enclose each.
+    def closing_edges(self, seconds: float) -> tuple[list[Edge], list[float | None]]:
+        """The edges after a body of `seconds`, and for those that lie on a tick the gap between its two readings.
+
+        A body of at least 20 fine ticks is followed to the next one. That is at most 5 % of its time, halves the
+        tick's uncertainty, and tells a counter that has frozen from one that works. A window inside another is not
+        followed, because the wait would be in the outer one.
+        """
+        if self._open > 1 or not self._fine_tick or seconds < FOLLOWED_TICKS * self._fine_tick:
+            return self.edges(), [None] * len(self.tracks)
+        return self.aligned_edges(last=False, slowest=self._fine_tick)
+
+    def aligned_edges(self, *, last: bool, slowest: float = math.inf) -> tuple[list[Edge], list[float | None]]:
+        """Edges that lie on ticks, and the seconds between the two readings that enclose each; None for others.
 
         At the begin of a window (`last`) a counter's edge is its latest tick before the body starts, at the end its
-        first tick. A counter that does not tick in time keeps its last reading, with its tick as the gap.
+        first tick. A counter that does not tick within 20 of its ticks stands still.
         """
-        ticks = [t.domain.tick or 0.0 if t.domain.kind == "counter" else 0.0 for t in self.tracks]
-        waiting = {index for index, tick in enumerate(ticks) if tick}
-        slowest = max(ticks, default=0.0)
-        pause = slowest / 200 if slowest > SLOWEST_SPIN_TICK else 0.0
-        deadline = self.clock() + int(min(STALL_TICKS * slowest, LONGEST_WAIT_SECONDS) * 1e9)
-        previous = self.edges()
-        edges, gaps = list(previous), list(ticks)
-        while waiting and self.clock() < deadline:
+        ticks = {i: t for i, track in enumerate(self.tracks) if 0 < (t := _tick(track.domain)) <= slowest}
+        waiting = set(ticks)
+        longest = max(ticks.values(), default=0.0)
+        pause = longest / 200 if longest > FINE_TICK else 0.0
+        deadline = self.clock() + int(STALL_TICKS * longest * 1e9)
+        first = previous = self.edges()
+        edges, gaps = list(first), [ticks.get(index) for index in range(len(first))]
+        while waiting:
             if pause:
                 time.sleep(pause)
+            late = self.clock() >= deadline
             current = self._edges()
             for index, (before, now) in enumerate(zip(previous, current, strict=True)):
                 if isinstance(before, Unavailable) or isinstance(now, Unavailable):
                     edges[index] = now
                     waiting.discard(index)
-                elif ticks[index] and now.total != before.total and (last or index in waiting):
+                elif index in ticks and now.total != before.total and (last or index in waiting):
                     edges[index] = now._replace(ns=(before.ns + now.ns) >> 1)
-                    gaps[index] = (now.ns - before.ns) / 1e9
-                    waiting.discard(index)
+                    gap = gaps[index] = (now.ns - before.ns) / 1e9
+                    if gap <= ticks[index] / 2:  # else the thread was interrupted: the next tick is better known
+                        waiting.discard(index)
             previous = current
+            if late:
+                break
+        for index in waiting:
+            if edges[index] is first[index]:
+                edges[index] = standstill(STALL_TICKS * ticks[index])
         return edges, gaps
 
     def poll(self) -> None:
@@ -282,6 +303,11 @@ def synchronise() -> None:
     for device in range(cuda.device_count()):
         if torch._C._cuda_hasPrimaryContext(device):  # type: ignore[union-attr]  # noqa: SLF001 -- synchronising would create one
             cuda.synchronize(device)
+
+
+def _tick(domain: Domain) -> float:
+    """The tick of a domain that an edge can wait for; 0 for gauges and for counters that were not seen to tick."""
+    return domain.tick or 0.0 if domain.kind == "counter" and domain.quantity == "joules" else 0.0
 
 
 def _source(probe: Probe) -> _Source:

@@ -203,6 +203,8 @@ class Task(Protocol):
     `definition`: what was done, in plain JSON values: task, data hash, network, parameters, seed. Two records with
     different definitions are not comparable.
     `file_bytes`: the size of the deployed model, where there is one.
+    Two more may be there: `judged`, how many samples an accuracy is over; `gaps = False`, where the steps may not be
+    held apart to keep them out of step with a sensor that looks away for a part of the time.
     """
 
     samples: int

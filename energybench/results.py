@@ -120,9 +120,12 @@ def traffic_metrics(windows: Sequence[Window], provenance: Provenance) -> dict[s
     }
 
 
-def quality_metrics(quality: Mapping[str, float]) -> dict[str, Metric]:
-    """What `evaluate` said: accuracy and the like; losses and errors are better when they are smaller."""
-    return {
+def quality_metrics(quality: Mapping[str, float], judged: int | None = None) -> dict[str, Metric]:
+    """What `evaluate` said: accuracy and the like; losses and errors are better when they are smaller.
+
+    An accuracy over `judged` samples has Wilson's interval: what another draw of as many samples might give.
+    """
+    metrics = {
         name: exact(
             float(value),
             unit="1",
@@ -131,6 +134,10 @@ def quality_metrics(quality: Mapping[str, float]) -> dict[str, Metric]:
         )
         for name, value in quality.items()
     }
+    if judged and "accuracy" in metrics:
+        low, high = stats.wilson_interval(metrics["accuracy"].value, judged)
+        metrics["accuracy"] = metrics["accuracy"].model_copy(update={"low": low, "high": high})
+    return metrics
 
 
 def repeated(

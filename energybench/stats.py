@@ -236,3 +236,10 @@ def _some(samples: Samples, least: int) -> Samples:
     if len(samples) < least:
         raise ValueError(f"{len(samples)} repeats are too few: measure at least {least}")
     return samples
+
+
+def wilson_interval(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a share of n samples (E. B. Wilson, JASA 22, 1927)."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -75,8 +75,10 @@ class CounterTrack:
         gap = ns - self.ns
         if gap >= self._max_gap_ns and self.ns:
             self._break(
-                f"its counter may have wrapped more than once: {gap / 1e9:.3g} s passed between two readings",
-                "keep the process responsive, or measure shorter windows",
+                Unavailable(
+                    reason=f"its counter may have wrapped more than once: {gap / 1e9:.3g} s lay between two readings",
+                    remedy="keep the process responsive, or measure shorter windows",
+                )
             )
         step = raw - self.raw
         self.raw = raw
@@ -89,9 +91,7 @@ class CounterTrack:
             self.total += step
             self._moved_ns = ns
         elif ns - self._moved_ns >= self._stall_ns:
-            self._break(
-                f"its counter stood still for {(ns - self._moved_ns) / 1e9:.3g} s", "check the driver; measure again"
-            )
+            self._break(standstill((ns - self._moved_ns) / 1e9))
             self._moved_ns = ns
         return None
 
@@ -99,12 +99,16 @@ class CounterTrack:
         wrapped = step + self._modulus if self._modulus else -1
         if 0 <= wrapped <= self._rate * gap + self._slack:
             return wrapped
-        self._break("its counter went backwards: it was reset", "measure again; keep the driver loaded")
+        self._break(
+            Unavailable(
+                reason="its counter went backwards: it was reset", remedy="measure again; keep the driver loaded"
+            )
+        )
         return 0
 
-    def _break(self, reason: str, remedy: str) -> None:
+    def _break(self, problem: Unavailable) -> None:
         self.breaks += 1
-        self.reason = Unavailable(reason=reason, remedy=remedy)
+        self.reason = problem
 
 
 class GaugeTrack:
@@ -160,6 +164,11 @@ Track: TypeAlias = CounterTrack | GaugeTrack
 def make_track(domain: Domain) -> Track:
     """The track that fits a domain's kind."""
     return CounterTrack(domain) if domain.kind == "counter" else GaugeTrack(domain)
+
+
+def standstill(seconds: float) -> Unavailable:
+    """A counter that should have moved."""
+    return Unavailable(reason=f"its counter stood still for {seconds:.3g} s", remedy="check the driver; measure again")
 
 
 def stall_ns(domain: Domain) -> int:

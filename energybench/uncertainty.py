@@ -3,25 +3,34 @@
 With a counter that moves every T seconds, read at two unrelated moments D seconds apart, the reading is off by
 P0·u0 − P1·u1, where u0 and u1 are uniform on [0, T] and P0, P1 the watts at the edges. For steady power that is
 T·P/√6, the well-known 0.408·T/D; power that differs at the edges adds (2/3)·v²·P²·T² with v its relative spread.
+An edge that lies on a tick has the gap between two readings in place of T.
 """
 
 from collections.abc import Mapping
 from math import hypot, sqrt
 
 from energybench.model import Domain, Energy, Unavailable
-from energybench.tracks import STALL_TICKS, Edge, Mark, Track, stall_ns
+from energybench.tracks import STALL_TICKS, Edge, Mark, Track, stall_ns, standstill
 
 # Relative standard deviation of the power at an edge about the window's mean: a load that idles half of the time at
 # 55 W and works at 85 W has 0.21; from rest to full load it is more, and the protocol warms up for that reason.
-EDGE_SPREAD = 0.25
+EDGE_SPREAD = 0.22
 TICKS_TO_DESCRIBE_THE_BODY = 5
 COVERAGE = 2.0
 
 
 def energy(
-    track: Track, begin: Edge, end: Edge, *, seconds: float, gaps: tuple[float, float] | None = None
+    track: Track, begin: Edge, end: Edge, *, seconds: float, gaps: tuple[float | None, float | None] = (None, None)
 ) -> Energy | Unavailable:
-    """Joules between two marks for a body of `seconds`; `gaps` are the poll gaps at an aligned window's two edges."""
+    """Joules between two marks for a body of `seconds`.
+
+    Args:
+        track: whose marks they are.
+        begin: the mark at the begin of the window.
+        end: the mark at its end.
+        seconds: how long the body took.
+        gaps: for each edge that lies on a tick, the seconds between the two readings around it.
+    """
     if isinstance(begin, Unavailable):
         return begin
     if isinstance(end, Unavailable):
@@ -35,28 +44,28 @@ def energy(
     span = (end.ns - begin.ns) / 1e9
     if joules <= 0:
         return _nothing(domain, seconds)
-    watts = joules / span if span else 0.0
-    if gaps and domain.tick:
-        components = _aligned_components(watts, span - seconds, gaps)
-        joules = watts * seconds
-    else:
-        components = _tick_components(domain, watts)
-        if domain.tick and seconds >= TICKS_TO_DESCRIBE_THE_BODY * domain.tick:
-            components["edges"] = watts * abs(span - seconds) / sqrt(12)
-            joules = watts * seconds
-    return _combine(domain, joules, seconds, components)
+    tick = domain.tick
+    if tick is None or (gaps == (None, None) and seconds < TICKS_TO_DESCRIBE_THE_BODY * tick):
+        return _combine(domain, joules, seconds, _tick_components(domain, joules / span if span else 0.0, gaps))
+    # The counter at a begin that is on no tick showed its last one, half a tick before on average.
+    lag = tick / 2 if gaps[0] is None and gaps[1] is not None else 0.0
+    watts = joules / (span + lag)
+    components = _tick_components(domain, watts, gaps)
+    components["tail"] = EDGE_SPREAD * watts * abs(span - seconds)
+    return _combine(domain, watts * seconds, seconds, components)
 
 
-def _tick_components(domain: Domain, watts: float) -> dict[str, float]:
+def _tick_components(domain: Domain, watts: float, gaps: tuple[float | None, float | None]) -> dict[str, float]:
+    """What is not known of when the counter was updated: a tick at an edge that does not lie on one, else a gap."""
+    on_ticks = [gap for gap in gaps if gap is not None]
     components = {"resolution": domain.resolution / sqrt(6)}
-    if domain.tick:
-        components["tick"] = watts * domain.tick * sqrt(1 / 6 + 2 / 3 * EDGE_SPREAD**2)
+    if domain.tick and len(on_ticks) < 2:
+        # Two unknown lags: 1/6; one, whose mean is taken out: 1/12. Each adds v² times its mean square of T²/3.
+        variance = (1 / 6 + 2 / 3 * EDGE_SPREAD**2) / (1 + len(on_ticks))
+        components["tick"] = watts * domain.tick * sqrt(variance)
+    if on_ticks:
+        components["poll"] = watts * hypot(*on_ticks) / sqrt(12)
     return components
-
-
-def _aligned_components(watts: float, tail: float, gaps: tuple[float, float]) -> dict[str, float]:
-    """An aligned window waits for ticks: what is left are the poll gaps, and what the tail may have differed by."""
-    return {"poll": watts * hypot(*gaps) / sqrt(12), "tail": EDGE_SPREAD * watts * abs(tail)}
 
 
 def _from_gauge(domain: Domain, begin: Mark, end: Mark, seconds: float) -> Energy | Unavailable:
@@ -106,9 +115,7 @@ def _nothing(domain: Domain, seconds: float) -> Unavailable:
     tick = domain.tick
     frozen = seconds * 1e9 >= (stall_ns(domain) if tick else 1e9)
     if frozen or (tick and seconds > STALL_TICKS * tick):
-        return Unavailable(
-            reason=f"its counter stood still for {seconds:.3g} s", remedy="check the driver; measure again"
-        )
+        return standstill(seconds)
     needed = f"{10 * tick:.3g} s" if tick else "1 s"
     return Unavailable(
         reason=f"below resolution: its counter did not move within {seconds:.3g} s",

@@ -22,6 +22,9 @@ ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio)((?::[0-9a-f]+)+)")
 DIE = re.compile(r"(package-\d+)-die-\d+")
 LAST_COUNT = 0xFFFFFFFF
 UNLIMITED_WATTS = 1000.0
+# A read takes a few microseconds; one that takes this long was interrupted on its way.
+INTERRUPTED_NS = 200_000
+ATTEMPTS = 4
 # Rectangular ±5 % (Intel) and ±10 % (AMD's firmware model): no vendor states a figure; external-meter studies do.
 GAIN = {"GenuineIntel": 0.05 / 3**0.5, "AuthenticAMD": 0.10 / 3**0.5, "HygonGenuine": 0.10 / 3**0.5}
 # Sandy and Ivy Bridge model their RAPL from event counts; from Haswell on it is measured at the regulator.
@@ -90,6 +93,8 @@ class Powercap:
             try:
                 text = pread(fd, 32, 0)
                 after = clock()
+                if after - before > INTERRUPTED_NS:
+                    text, before, after = self._quick_pread(fd)
                 if text[-1:] != b"\n" or (self._may_be_replaced and not os.fstat(fd).st_nlink):
                     text, after = self._reread(index)
                 readings.append(((before + after) >> 1, int(text)))
@@ -98,6 +103,16 @@ class Powercap:
                 readings.append((after, self._failed(index, error)))
             before = after
         return readings
+
+    def _quick_pread(self, fd: int) -> tuple[bytes, int, int]:
+        """Read again after an interruption: when a value was sampled must be known to a fraction of a tick."""
+        for _ in range(ATTEMPTS):
+            before = self._clock()
+            text = os.pread(fd, 32, 0)
+            after = self._clock()
+            if after - before <= INTERRUPTED_NS:
+                break
+        return text, before, after
 
     def close(self) -> None:
         """Close the files."""

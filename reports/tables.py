@@ -15,14 +15,14 @@ HEADINGS = {
     "modelled_joules_per_sample": "Modelled energy per sample",
     "dram_bytes_per_sample": "DRAM traffic per sample",
     "operand_bytes_per_sample": "Operand traffic per sample",
-    "flops_per_sample": "Operations per sample",
+    "operations_per_sample": "Operations per sample",
     "seconds_per_sample": "Time per sample",
     "accuracy": "Accuracy",
     "file_bytes": "Model file",
 }
 """The metrics a reader looks for, in this order; others follow under their own names."""
 ALWAYS = ("joules_per_sample", "accuracy")
-NOT_SHOWN = frozenset({"samples_per_second"})
+NOT_SHOWN = frozenset({"samples_per_second", "flops_per_sample"})
 MOST_ROWS = 500
 
 

@@ -65,7 +65,7 @@ def test_thirty_joules_over_two_seconds_are_fifteen_watts(fake_clock) -> None:
     energy = window.domains["cpu.package-0"]
     assert window.seconds == pytest.approx(2.0, abs=1e-5)
     assert energy.joules == pytest.approx(30.0, rel=1e-3)
-    assert energy.standard_uncertainty == pytest.approx(0.458 * 15 * 0.001, rel=0.05)
+    assert energy.components["tick"] == pytest.approx(0.446 / math.sqrt(2) * 15 * 0.001, rel=0.01)
     assert energy.provenance == "measured"
 
 
@@ -207,23 +207,38 @@ def test_an_aligned_window_describes_its_body_to_the_poll_gap(fake_clock) -> Non
         fake_clock.advance(0.1234)
     energy = window.domains["cpu.package-0"]
     assert energy.joules == pytest.approx(50 * window.seconds, rel=1e-3)
-    assert set(energy.components) == {"poll", "tail"}
-    assert energy.components["tail"] <= 0.25 * 50 * 0.021
+    assert set(energy.components) == {"poll", "tail", "resolution"}
+    assert energy.components["tail"] <= 0.22 * 50 * 0.021
+
+
+def test_a_short_window_is_followed_to_the_next_tick_and_a_nested_one_is_not(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=0.001), watts=50.0)
+    with meter.window() as followed:
+        fake_clock.advance(0.0305)
+    with meter.window(), meter.window() as nested:
+        fake_clock.advance(0.0305)
+    first, second = (window.domains["cpu.package-0"] for window in (followed, nested))
+    assert first.components["tick"] == pytest.approx(second.components["tick"] / math.sqrt(2), rel=0.05)
+    assert abs(first.joules - 50 * followed.seconds) <= 2 * first.standard_uncertainty
+    assert "poll" not in second.components
 
 
 def test_what_the_tail_may_have_differed_by_enters_the_uncertainty(fake_clock) -> None:
-    meter, probe = meter_of(fake_clock, package(tick=0.01), watts=50.0)
+    meter, _ = meter_of(fake_clock, package(tick=0.01), watts=50.0)
     with meter.window(align=True) as window:
-        fake_clock.advance(0.1)
-        fake_clock.advance(-0.0)
-    probe.watts = 50.0
-    long = meter.window(align=True)
-    with long:
-        fake_clock.advance(1.0)
-    relative = [
-        w.domains["cpu.package-0"].standard_uncertainty / w.domains["cpu.package-0"].joules for w in (window, long)
-    ]
-    assert relative[1] < relative[0]
+        fake_clock.advance(0.1051)  # half a tick is left
+    energy = window.domains["cpu.package-0"]
+    assert energy.components["tail"] == pytest.approx(0.22 * 50 * 0.0049, rel=0.1)
+
+
+def test_a_counter_that_freezes_on_the_way_is_found_out_at_the_end(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package(tick=0.001), watts=50.0)
+    with meter.window() as window:
+        fake_clock.advance(0.05)
+        frozen = probe._raw(probe.domains["cpu.package-0"], fake_clock())
+        probe._raw = lambda domain, now: frozen
+        fake_clock.advance(0.05)
+    assert "stood still" in window.domains["cpu.package-0"].reason
 
 
 def test_a_counter_that_never_ticks_does_not_hold_up_an_aligned_window(fake_clock) -> None:

@@ -148,3 +148,9 @@ def test_too_few_repeats_are_refused(few: list[float]) -> None:
 def test_importing_the_module_loads_neither_scipy_nor_numpy() -> None:
     code = "import sys, energybench.stats; assert not {'scipy', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_wilsons_interval_of_90_of_100_is_the_published_one() -> None:
+    low, high = stats.wilson_interval(0.9, 100)
+    assert (round(low, 3), round(high, 3)) == (0.826, 0.945)
+    assert stats.wilson_interval(1.0, 359)[1] == 1.0

@@ -191,7 +191,7 @@ def _last_line(error: Exception, where: object) -> int | None:
     """The line of the file itself that the error came through."""
     line, step = None, error.__traceback__
     while step is not None:
-        if Path(step.tb_frame.f_code.co_filename) == Path(str(where)):
+        if Path(step.tb_frame.f_code.co_filename).resolve() == Path(str(where)).resolve():
             line = step.tb_lineno
         step = step.tb_next
     return line

@@ -61,9 +61,13 @@ def _median_energy(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def lines(command: Sequence[str], runs: Sequence[Run], data: Mapping[str, Any]) -> list[str]:
-    """What `measure` prints for people: a number a line, each with where it comes from."""
+    """What `measure` prints for people: a number a line, each with where it comes from.
+
+    Probes that this machine has nothing for are `doctor`'s to list; a part that failed stands among the numbers.
+    """
     count = f", median of {len(runs)} runs" if len(runs) > 1 else ""
-    rows = [(_energy_text(entry), name, _origin(entry)) for name, entry in data.get("domains", {}).items()]
+    shown = {name: entry for name, entry in data.get("domains", {}).items() if "joules" in entry or "." in name}
+    rows = [(_energy_text(entry), name, _origin(entry)) for name, entry in shown.items()]
     if "total" in data:
         total = data["total"]
         missing = f"; not in it: {', '.join(total['missing'])}" if total.get("missing") else ""
@@ -84,6 +88,11 @@ def lines(command: Sequence[str], runs: Sequence[Run], data: Mapping[str, Any]) 
         f"The machine while {' '.join(command)!r} ran{count} (± at k=2, other processes included):",
         "",
         *body,
+        *(
+            []
+            if "total" in data
+            else ["", "No energy counter could be read; `energybench doctor` says what is missing."]
+        ),
         "",
     ]
 
@@ -95,7 +104,7 @@ def _energy_text(entry: Mapping[str, Any]) -> str:
 def _origin(entry: Mapping[str, Any]) -> str:
     if "unavailable" in entry:
         return f"{entry['unavailable']}; {entry['remedy']}"
-    return ", ".join([entry["provenance"], entry["probe"], *entry.get("flags", ())])
+    return ", ".join(dict.fromkeys([entry["provenance"], entry["probe"], *entry.get("flags", ())]))
 
 
 def _spread(entry: Mapping[str, Any]) -> str:

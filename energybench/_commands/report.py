@@ -10,7 +10,8 @@ def build(settings: Settings) -> int:
     from energybench import store
     from energybench.reports import site_builder
 
-    stored, problems = store.read_all(settings.records)
+    there = settings.records.is_dir()
+    stored, problems = store.read_all(settings.records) if there else ([], [])
     page = site_builder.build(settings.records, settings.site)
     for problem in problems:
         say(f"left out {problem.path}: {problem.reason}. {problem.remedy}")

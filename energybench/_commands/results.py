@@ -23,7 +23,7 @@ def _workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
     title = f"{name}, per sample" + (f" ({_text(shared)})" if shared else "")
     headings = ("parameters", "energy", "modelled", "bytes", "accuracy", "time")
     drawn = table(*headings, title=title)
-    for record in records:
+    for record in sorted(records, key=_by_parameters):
         results = record["results"]
         drawn.add_row(
             _text({key: value for key, value in record["parameters"].items() if key not in shared}),
@@ -34,6 +34,11 @@ def _workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
             _value(results["seconds_per_sample"], "s") if "seconds_per_sample" in results else "–",
         )
     return drawn
+
+
+def _by_parameters(record: Mapping[str, Any]) -> list[tuple[bool, Any]]:
+    """8 before 16, and words after numbers."""
+    return [(isinstance(value, str), value) for value in record["parameters"].values()]
 
 
 def _shared(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -16,14 +16,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from powercap_fuse import SquareWave, mounted
 
 POWERCAP = Path("/sys/class/powercap")
+
+if TYPE_CHECKING:
+    from energybench.measurement import Measurement
+    from energybench.meter import Meter
+
 CALM = SquareWave()
 WRAPPING = SquareWave(range_joules=65.532610)
 FAULTS = ("EACCES", "EIO", "ENODEV", "SHORT", "FREEZE", "BACKWARD")
@@ -37,31 +43,40 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=1000, help="windows of the coverage run")
     parser.add_argument("--faults", type=int, default=10_000, help="windows of the fault run")
     parser.add_argument("--repeats", type=int, default=200, help="windows for each error quantile (a tenth at 1 s)")
+    parser.add_argument("--only", default="", help="errors, coverage or faults; the other parts of the file stay")
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
     arguments = parser.parse_args()
     if "ENERGYBENCH_NAMESPACE" not in os.environ:
         os.environ["ENERGYBENCH_NAMESPACE"] = "1"
         os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
     subprocess.run(["mount", "-t", "tmpfs", "none", "/sys/class"], check=True)
-    results: dict[str, object] = {}
-    for label, wave in (("calm", CALM), ("wrapping", WRAPPING)):
-        with mounted(POWERCAP, wave):
-            results[f"errors, {label}"] = errors(wave, arguments.repeats)
-    with mounted(POWERCAP, WRAPPING):
-        results["coverage"] = coverage(WRAPPING, arguments.windows)
-    with mounted(POWERCAP, CALM, packages=2):
-        results["faults"] = faults(CALM, arguments.faults)
-    if arguments.output:
-        arguments.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    parts: dict[str, Callable[[], object]] = {
+        "errors, calm": lambda: errors(CALM, arguments.repeats),
+        "errors, wrapping": lambda: errors(WRAPPING, arguments.repeats),
+        "coverage": lambda: coverage(WRAPPING, arguments.windows),
+        "faults": lambda: faults(CALM, arguments.faults),
+    }
+    output: Path | None = arguments.output
+    results = json.loads(output.read_text()) if output and output.exists() else {}
+    for name, part in parts.items():
+        if arguments.only in name:
+            results[name] = part()
+            if output:
+                output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def errors(wave: SquareWave, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Median and 95th percentile of the relative error in percent, by library and length of the window."""
+    with mounted(POWERCAP, wave):
+        return _errors(wave, repeats, dict(_open_libraries()))
+
+
+def _errors(wave: SquareWave, repeats: int, libraries: Mapping[str, Library]) -> dict[str, dict[str, list[float]]]:
     table: dict[str, dict[str, list[float]]] = {}
     for seconds, count in ((0.02, repeats), (0.1, repeats), (1.0, max(repeats // 5, 5))):
         found: dict[str, list[float]] = {}
         for _ in range(count):
-            for name, library in libraries().items():  # interleaved: the machine's mood is the same for all
+            for name, library in libraries.items():  # interleaved: the machine's mood is the same for all
                 time.sleep(random.uniform(0, 0.003))
                 found.setdefault(name, []).append(relative_error(wave, library, seconds))
         for name, values in found.items():
@@ -89,10 +104,7 @@ def coverage(wave: SquareWave, count: int) -> dict[str, object]:
 
     octaves: dict[int, list[tuple[float, float]]] = {}
     inside = refused = 0
-    for _ in range(count):
-        seconds = math.exp(random.uniform(math.log(0.005), math.log(2.0)))
-        with eb.measure(["powercap"]) as window:
-            time.sleep(seconds)
+    for window in _random_windows(wave, count):
         energy = window.domains["cpu.package-0"]
         if isinstance(energy, eb.Unavailable):
             refused += 1
@@ -115,49 +127,59 @@ def coverage(wave: SquareWave, count: int) -> dict[str, object]:
     return result
 
 
+def _random_windows(wave: SquareWave, count: int) -> "Iterator[Measurement]":
+    import energybench as eb
+
+    with mounted(POWERCAP, wave):
+        meter = eb.open_meter(["powercap"])
+        for _ in range(count):
+            with meter.window() as window:
+                time.sleep(math.exp(random.uniform(math.log(0.005), math.log(2.0))))
+            yield window
+        meter.close()
+
+
 def faults(wave: SquareWave, count: int) -> dict[str, int]:
     """Windows over two packages with faults at random moments in one of them: what was wrong, and what was lost."""
     import energybench as eb
 
     tally = dict.fromkeys(("windows", "with a fault", "wrong sign", "silent zero", "number from a failed read",
                            "sound domain missing", "sound domain outside k=3"), 0)  # fmt: skip
-    fault_file = POWERCAP / "fault"
-    for _ in range(count):
-        fault = random.choice(FAULTS) if random.random() < 0.5 else ""
-        with eb.measure(["powercap"]) as window:
-            time.sleep(random.uniform(0.002, 0.006))
-            if fault:
-                fault_file.write_text(f"1 {fault}\n")
-            time.sleep(random.uniform(0.001, 0.003))
-        sick, sound = window.domains["cpu.package-1"], window.domains["cpu.package-0"]
-        fault_file.write_text("\n")
-        with eb.measure(["powercap"]):
-            pass  # the first reading after a fault, which may stand against the last one
-        tally["windows"] += 1
-        tally["with a fault"] += bool(fault)
-        tally["sound domain missing"] += not isinstance(sound, eb.Energy)
-        for energy in (sick, sound):
-            if isinstance(energy, eb.Energy):
-                tally["wrong sign"] += energy.joules < 0
-                tally["silent zero"] += energy.joules == 0
-        if isinstance(sick, eb.Energy) and fault in ("EACCES", "EIO", "ENODEV", "SHORT", "BACKWARD"):
-            tally["number from a failed read"] += 1
-        if isinstance(sound, eb.Energy):
-            error = sound.joules - (wave.joules(window.end_ns / 1e9) - wave.joules(window.begin_ns / 1e9))
-            tally["sound domain outside k=3"] += abs(error) > 3 * sound.standard_uncertainty
+    with mounted(POWERCAP, wave, packages=2):
+        meter = eb.open_meter(["powercap"])
+        for _ in range(count):
+            _one_fault(wave, meter, tally)
+        meter.close()
     print(json.dumps(tally, indent=1), flush=True)
     return tally
 
 
-def libraries() -> dict[str, Library]:
-    """Ours, and the peers that are installed."""
-    global _libraries
-    if _libraries is None or _libraries[0] != POWERCAP.stat().st_dev:
-        _libraries = (POWERCAP.stat().st_dev, dict(_open_libraries()))
-    return _libraries[1]
+def _one_fault(wave: SquareWave, meter: "Meter", tally: dict[str, int]) -> None:
+    import energybench as eb
 
-
-_libraries: tuple[int, dict[str, Library]] | None = None
+    fault_file = POWERCAP / "fault"
+    fault = random.choice(FAULTS) if random.random() < 0.5 else ""
+    with meter.window() as window:
+        time.sleep(random.uniform(0.002, 0.006))
+        if fault:
+            fault_file.write_text(f"1 {fault}\n")
+        time.sleep(random.uniform(0.001, 0.003))
+    sick, sound = window.domains["cpu.package-1"], window.domains["cpu.package-0"]
+    fault_file.write_text("\n")
+    with meter.window():
+        pass  # the first reading after a fault, which may stand against the last one
+    tally["windows"] += 1
+    tally["with a fault"] += bool(fault)
+    tally["sound domain missing"] += not isinstance(sound, eb.Energy)
+    for energy in (sick, sound):
+        if isinstance(energy, eb.Energy):
+            tally["wrong sign"] += energy.joules < 0
+            tally["silent zero"] += energy.joules == 0
+    if isinstance(sick, eb.Energy) and fault in ("EACCES", "EIO", "ENODEV", "SHORT", "BACKWARD"):
+        tally["number from a failed read"] += 1
+    if isinstance(sound, eb.Energy):
+        error = sound.joules - (wave.joules(window.end_ns / 1e9) - wave.joules(window.begin_ns / 1e9))
+        tally["sound domain outside k=3"] += abs(error) > 3 * sound.standard_uncertainty
 
 
 def _open_libraries() -> Iterator[tuple[str, Library]]:

@@ -60,6 +60,7 @@ class Tree:
                 "max_energy_range_uj": str(round(wave.range_joules * 1e6)),
                 "enabled": "1",
                 "constraint_0_name": "long_term",
+                "constraint_0_max_power_uw": "100000000",
             }
             for zone in (f"/intel-rapl/intel-rapl:{number:x}", f"/intel-rapl:{number:x}"):
                 self.static |= {f"{zone}/{name}": f"{text}\n".encode() for name, text in files.items()}
@@ -78,12 +79,10 @@ class Tree:
         raise OSError(getattr(errno, fault), fault)
 
     def __call__(self, operation: str, path: str, *arguments: object) -> object:
-        return getattr(self, operation)(path, *arguments) if hasattr(self, operation) else self._unknown(operation)
+        return getattr(self, operation)(path, *arguments) if hasattr(self, operation) else 0
 
-    def _unknown(self, operation: str) -> object:
-        if operation in ("init", "destroy", "release", "flush", "opendir", "releasedir", "fsync", "truncate"):
-            return 0
-        raise OSError(errno.ENOSYS, operation)
+    def truncate(self, path: str, length: int, handle: object = None) -> int:
+        return 0
 
     def access(self, path: str, mode: int) -> int:
         return 0

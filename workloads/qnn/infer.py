@@ -75,6 +75,7 @@ class _Inference:
         self._run = _precision.network(stored, bits, rows=self.samples, levels=dataset.levels, device=self._device)
         self._pixels = torch.from_numpy(dataset.test_pixels).to(self._device)
         self._labels = torch.from_numpy(dataset.test_labels).to(self._device)
+        self.judged = len(self._labels)
         self._batch = self._rows(0)
         self.definition: Mapping[str, object] = {
             "task": f"classify {dataset.name}, one batch of held-out samples a step",
