@@ -106,6 +106,7 @@ class Simulated:
         self._machine, self._clock, self._cpu = machine, clock, cpu
         self._start_ns, self._tick_ns = clock(), round(machine.tick * 1e9)
         self._last_tick, self._busy_seconds = -1, 0.0
+        self._seen = (self._start_ns, cpu())
         self._modulus = round(machine.range_joules * 1e6)
         packages = range(machine.packages)
         declared = [self._energy(f"cpu.package-{n}", "package") for n in packages]
@@ -120,7 +121,8 @@ class Simulated:
         now = self._clock()
         tick = (now - self._start_ns) // self._tick_ns
         if tick != self._last_tick:
-            self._last_tick, self._busy_seconds = tick, max(self._busy_seconds, self._cpu())
+            self._last_tick = tick
+            self._busy_seconds = max(self._busy_seconds, self._cpu_at(self._start_ns + tick * self._tick_ns, now))
         machine = self._machine
         idle = machine.idle_watts * tick * machine.tick
         joules = [idle + (machine.busy_watts * self._busy_seconds if n == 0 else 0.0) for n in range(machine.packages)]
@@ -131,6 +133,13 @@ class Simulated:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _cpu_at(self, tick_ns: int, now: int) -> float:
+        """CPU seconds at the tick, on the line between the last look and this one."""
+        (seen_ns, seen_cpu), cpu = self._seen, self._cpu()
+        self._seen = (now, cpu)
+        share = (tick_ns - seen_ns) / (now - seen_ns) if now > seen_ns else 1.0
+        return seen_cpu + (cpu - seen_cpu) * min(max(share, 0.0), 1.0)
 
     def _energy(self, name: str, scope: str) -> Domain:
         machine = self._machine
