@@ -8,7 +8,7 @@ from math import sqrt
 
 from energybench.model import Domain, Energy, Total, Traffic, Unavailable
 from energybench.tracks import Edge, Track
-from energybench.uncertainty import COVERAGE, combined
+from energybench.uncertainty import COVERAGE, combined, why_not
 
 MISMATCH = 0.10
 CHECKED_TICKS = 20
@@ -108,12 +108,8 @@ def _random(energy: Energy) -> float:
 
 def moved(track: Track, begin: Edge, end: Edge) -> Traffic | Unavailable:
     """Bytes between two marks of one domain; no bytes are a result like any other."""
-    if isinstance(begin, Unavailable):
-        return begin
-    if isinstance(end, Unavailable):
-        return end
-    if end.breaks != begin.breaks:
-        return track.reason
+    if isinstance(begin, Unavailable) or isinstance(end, Unavailable) or end.breaks != begin.breaks:
+        return why_not(track, begin, end)
     domain = track.domain
     amount = (end.total - begin.total) * domain.scale
     span = (end.ns - begin.ns) / 1e9

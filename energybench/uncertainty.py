@@ -31,12 +31,8 @@ def energy(
         seconds: how long the body took.
         gaps: for each edge that lies on a tick, the seconds between the two readings around it.
     """
-    if isinstance(begin, Unavailable):
-        return begin
-    if isinstance(end, Unavailable):
-        return end
-    if end.breaks != begin.breaks:
-        return track.reason
+    if isinstance(begin, Unavailable) or isinstance(end, Unavailable) or end.breaks != begin.breaks:
+        return why_not(track, begin, end)
     domain = track.domain
     if domain.kind == "gauge":
         return _from_gauge(domain, begin, end, seconds)
@@ -53,6 +49,11 @@ def energy(
     components = _tick_components(domain, watts, gaps)
     components["tail"] = EDGE_SPREAD * watts * abs(span - seconds)
     return _combine(domain, watts * seconds, seconds, components)
+
+
+def why_not(track: Track, begin: Edge, end: Edge) -> Unavailable:
+    """Why two edges make no window: the first that failed, or what happened to the counter in between."""
+    return next((edge for edge in (begin, end) if isinstance(edge, Unavailable)), track.reason)
 
 
 def _tick_components(domain: Domain, watts: float, gaps: tuple[float | None, float | None]) -> dict[str, float]:
