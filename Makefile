@@ -35,7 +35,12 @@ report-full: $(STAMP) ## the quick matrix of every workload, then the report
 	$(BIN)/energybench report --output $(SITE)
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest
+	@command -v cc >/dev/null || {
+	  echo "the tests compile a fake NVIDIA library, and there is no C compiler. Remedy on Debian and Ubuntu:" >&2
+	  echo "  sudo apt install gcc libc6-dev fuse3 libfuse2" >&2
+	  exit 1
+	}
+	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -69,9 +74,10 @@ $(STAMP): pyproject.toml constraints.txt | links
 	  echo "$(PYTHON) is missing or older than 3.11. Remedy: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || {
 	  echo "no virtual environment could be made. Remedy on Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
-	echo "installing into $(VENV), once; it takes some minutes …"
+	echo "installing into $(VENV), once; it takes some minutes: pip …"
 	$(PIP) install -c constraints.txt pip
 	# That index has PyTorch alone in the right version; what PyTorch needs comes with the rest.
 	[ -z "$(TORCH_INDEX)" ] || $(PIP) install --no-deps --index-url "$(TORCH_INDEX)" "$$(grep '^torch==' constraints.txt)"
+	echo "… torch and everything else, a gigabyte or more …"
 	$(PIP) install -c constraints.txt -e '.[workloads]' --group dev
 	echo "$$want" > $@

@@ -15,7 +15,7 @@ from pathlib import Path
 from energybench.model import Clock, Domain, Reading, Unavailable
 from energybench.probes._hwmon_chips import Channel, find_channels
 from energybench.probes._hwmon_recipes import Place, places
-from energybench.probes._tick import measure_ticks
+from energybench.ticks import measure_ticks
 
 PRIORITY = 30
 

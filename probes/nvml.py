@@ -31,7 +31,7 @@ from energybench.probes._nvml import (
 from energybench.probes._nvml_channel import Channel, Source, bind, failing, try_once
 from energybench.probes._nvml_order import ASSUMED, VISIBLE, chosen_uuids
 from energybench.probes._nvml_state import board_state, driver_state
-from energybench.probes._tick import measure_ticks
+from energybench.ticks import measure_ticks
 
 PRIORITY = 10
 ENERGY, USAGE, FIELDS = (

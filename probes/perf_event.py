@@ -17,7 +17,7 @@ from energybench.probes._perf_memory import memory_traffic
 from energybench.probes._perf_pmu import Pmu, die_of, find_pmus, package_of, read_text, vendor_of
 from energybench.probes._perf_source import Event, OpenEvent, ReadEvent, Source, Wanted
 from energybench.probes._perf_syscall import open_event as open_real_event
-from energybench.probes._tick import measure_ticks
+from energybench.ticks import measure_ticks
 
 PRIORITY = 20
 # Event of the `power` PMU -> first part of the domain's name, scope.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from energybench.model import Clock, Domain, Reading, Unavailable
-from energybench.probes._tick import measure_ticks
+from energybench.ticks import measure_ticks
 
 PRIORITY = 10
 ZONE = re.compile(r"(intel-rapl|intel-rapl-mmio)((?::[0-9a-f]+)+)")

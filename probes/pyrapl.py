@@ -19,7 +19,7 @@ from typing import Any
 from energybench.model import Clock, Domain, Reading, Unavailable
 from energybench.probes import open_probe as open_by_name
 from energybench.probes._cross_check import CrossCheck, compare
-from energybench.probes._tick import measure_ticks
+from energybench.ticks import measure_ticks
 
 PRIORITY = 60
 ON_REQUEST = True

@@ -17,8 +17,8 @@ import pytest
 
 from energybench.model import Domain, Reading, Unavailable
 from energybench.probes import gpm, nvml
-from energybench.probes._tick import measure_ticks
 from energybench.probes.nvml import Nvml
+from energybench.ticks import measure_ticks
 
 pytestmark = pytest.mark.hardware
 
