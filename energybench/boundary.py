@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ import typer
 from energybench.terminal import say
 
 TRACEBACK = "ENERGYBENCH_TRACEBACK"
+EXTRA_MODULES = ("torch", "numba", "sklearn")
+"""What the extra `workloads` installs."""
 FAILED, USAGE, NO_ENERGY, MEASURE_FAILED, INTERRUPTED = 1, 2, 4, 125, 130
 
 
@@ -48,13 +51,21 @@ def describe(error: Exception) -> str:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}; {_os_remedy(error)}"
-    if isinstance(error, ImportError) and "No module named" in text:
-        return f"{text}; install it, for instance with: pip install 'energybench[workloads]'"
     if isinstance(error, ImportError):
-        return f"{text}; correct it, or move it away"
+        return f"{text}; {_import_remedy(text)}"
     if isinstance(error, ValueError) and text:
         return f"{text}; run again with --traceback to see where"
     return f"internal error, {type(error).__name__}: {text}; report what --traceback prints"
+
+
+def _import_remedy(text: str) -> str:
+    """What to install; our own extra only where one of its packages is what is missing."""
+    missing = re.search(r"No module named '(\w+)", text)
+    if missing is None:
+        return "correct it, or move it away"
+    if missing[1] in EXTRA_MODULES:
+        return "the extra `workloads` has it, that is: pip install torch numba scikit-learn"
+    return f"install {missing[1]}, or correct the import"
 
 
 def _os_remedy(error: OSError) -> str:

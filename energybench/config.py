@@ -94,9 +94,8 @@ def _from_file(start: Path | None) -> dict[str, tuple[object, str]]:
     for key in table:
         if key not in READERS:
             raise UnknownNameError(f"{path}: [tool.energybench] has no setting {key!r}; {suggest(key, READERS)}")
-    where = f"{path}: {{}} in [tool.energybench]"
     places = {key: path.parent / str(value) for key, value in table.items() if key in ("records", "site")}
-    return {key: (places.get(key, value), where.format(key)) for key, value in table.items()}
+    return {key: (places.get(key, value), f"{path}: {key} in [tool.energybench]") for key, value in table.items()}
 
 
 def _find_file(start: Path | None) -> Path | None:

@@ -1,14 +1,13 @@
 """`energybench doctor`: what can be read here, how finely, what is missing and how to grant it."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from energybench import probes as probing
-from energybench.meter import Meter, choose_domains
+from energybench.meter import Meter, choose_domains, simulating
 from energybench.model import Clock, Domain, Probe, Unavailable
 
 CHECK_SECONDS = 0.3
@@ -46,7 +45,7 @@ def has_energy(report: Mapping[str, Any]) -> bool:
 
 def open_all(*, root: Path, clock: Clock) -> dict[str, Probe | Unavailable]:
     """Every probe for hardware, the preferred first; the simulated machine only where it is asked for."""
-    simulated = bool(os.environ.get("ENERGYBENCH_SIMULATE"))
+    simulated = simulating()
     names = [name for name in probing.names() if name not in NOT_HARDWARE and (name != "simulated" or simulated)]
     opened = {name: _open(name, root=root, clock=clock) for name in names}
     return dict(sorted(opened.items(), key=lambda item: _priority(item[0])))
@@ -69,7 +68,7 @@ def _priority(name: str) -> int:
 
 
 def _is_used(name: str) -> bool:
-    if os.environ.get("ENERGYBENCH_SIMULATE"):
+    if simulating():
         return name == "simulated"
     with contextlib.suppress(Exception):
         return not probing.is_on_request(name)

@@ -41,11 +41,15 @@ class Measurement:
         if self._before is not None:
             raise RuntimeError("this window was begun already; open another one with energybench.measure()")
         self._meter.enter(self._trace_hz)
-        if self._align:
-            self._before, gaps = self._meter.aligned_edges(last=True)
-            self._gaps.append(gaps)
-        else:
-            self._before = self._meter.edges()
+        try:
+            if self._align:
+                self._before, gaps = self._meter.aligned_edges(last=True)
+                self._gaps.append(gaps)
+            else:
+                self._before = self._meter.edges()
+        except BaseException:
+            self._meter.leave(self._trace_hz)
+            raise
         self.begin_ns = self._meter.clock()
         return self
 
@@ -54,12 +58,18 @@ class Measurement:
         if self._before is None or self._after is not None:
             raise RuntimeError("this window is not open: call begin() first, and end() once")
         self.end_ns = self._meter.clock()
-        if self._align:
-            self._after, gaps = self._meter.aligned_edges(last=False)
-        else:
-            self._after, gaps = self._meter.closing_edges((self.end_ns - self.begin_ns) / 1e9)
-        self._gaps.append(gaps)
-        self._meter.leave(self._trace_hz)
+        try:
+            if self._align:
+                self._after, gaps = self._meter.aligned_edges(last=False)
+            else:
+                self._after, gaps = self._meter.closing_edges((self.end_ns - self.begin_ns) / 1e9)
+        except BaseException:  # Ctrl-C while waiting for a tick: what was measured is kept
+            self._after = self._meter.edges()
+            gaps = [None] * len(self._after)
+            raise
+        finally:
+            self._gaps.append(gaps)
+            self._meter.leave(self._trace_hz)
         return self
 
     def __enter__(self) -> Self:
@@ -72,6 +82,10 @@ class Measurement:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Measure each call of a function, coroutine functions included."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__} is a generator: put `with energybench.measure():` around its loop"
+            )
         kept: deque[Measurement] = deque(maxlen=KEPT_MEASUREMENTS)
 
         def fresh() -> Measurement:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 from energybench.measurement import Measurement
-from energybench.model import Clock, Domain, Probe, Unavailable
-from energybench.tracks import STALL_TICKS, CounterTrack, Edge, Mark, Track, make_track, poll_seconds, standstill
+from energybench.model import Clock, Domain, Probe, Reading, Unavailable, UnknownNameError
+from energybench.tracks import STALL_TICKS, CounterTrack, Edge, Mark, Track, make_track, poll_seconds
 
 # Ticks up to this are waited for by spinning, and at the end of a short window in any case.
 FINE_TICK: Final = 0.002
-FOLLOWED_TICKS: Final = 20
+FOLLOWED_TICKS: Final = 10
 # A background thread that wakes less often than this sleeps on by itself; a faster one is stopped between windows.
 SELDOM_SECONDS: Final = 1.0
 SIMULATE: Final = "ENERGYBENCH_SIMULATE"
@@ -125,7 +125,7 @@ class Meter:
     def closing_edges(self, seconds: float) -> tuple[list[Edge], list[float | None]]:
         """The edges after a body of `seconds`, and for those that lie on a tick the gap between its two readings.
 
-        A body of at least 20 fine ticks is followed to the next one. That is at most 5 % of its time, halves the
+        A body of at least 10 fine ticks is followed to the next one. That is at most 10 % of its time, halves the
         tick's uncertainty, and tells a counter that has frozen from one that works. A window inside another is not
         followed, because the wait would be in the outer one.
         """
@@ -165,7 +165,7 @@ class Meter:
                 break
         for index in waiting:
             if edges[index] is first[index]:
-                edges[index] = standstill(STALL_TICKS * ticks[index])
+                edges[index] = self.tracks[index].freeze(STALL_TICKS * ticks[index])
         return edges, gaps
 
     def poll(self) -> None:
@@ -174,8 +174,8 @@ class Meter:
         for source in self._sources:
             if now >= source.due_ns:
                 source.due_ns = now + int(source.seconds * 1e9)
-                with self._lock:
-                    for track, reading in zip(source.tracks, source.probe.read(), strict=True):
+                with self.lock:
+                    for track, reading in zip(source.tracks, self._read(source), strict=True):
                         track.move(reading)
         if self._tracing:
             self._snapshots.append([Mark(track.ns, track.total, track.breaks) for track in self.tracks])
@@ -199,12 +199,23 @@ class Meter:
                 probe.close()
 
     def _edges(self) -> list[Edge]:
-        with self._lock:
+        with self.lock:
             return [
                 track.edge(reading)
                 for source in self._sources
-                for track, reading in zip(source.tracks, source.probe.read(), strict=True)
+                for track, reading in zip(source.tracks, self._read(source), strict=True)
             ]
+
+    def _read(self, source: _Source) -> Sequence[Reading]:
+        """A probe's readings; where it breaks its promise, why each of them is missing."""
+        try:
+            readings = source.probe.read()
+        except Exception as error:
+            return [(self.clock(), _broken(source.probe.name, error))] * len(source.tracks)
+        if len(readings) == len(source.tracks):
+            return readings
+        count = ValueError(f"{len(readings)} readings for {len(source.tracks)} domains")
+        return [(self.clock(), _broken(source.probe.name, count))] * len(source.tracks)
 
     def _trace(self, hertz: float | None) -> None:
         """Poll at this rate and keep what is seen; None ends one window's trace."""
@@ -221,12 +232,13 @@ class Meter:
 
     def _start_afresh(self) -> None:
         """Locks and thread of this process: a thread does not live across fork, a held lock would for ever."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._seconds = min((source.seconds for source in self._sources), default=30.0)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """In the child: locks and a thread of its own."""
         self._start_afresh()
         if self._open and self._poll:
             self._wake_thread()
@@ -251,12 +263,29 @@ class Meter:
 _METERS: "weakref.WeakSet[Meter]" = weakref.WeakSet()
 
 
+_held: "list[Meter]" = []
+
+
+def _hold_meters() -> None:
+    """Before a fork: no other thread is in the middle of a track's step."""
+    _held.extend(_METERS)
+    for meter in _held:
+        meter.lock.acquire()
+
+
+def _let_go_of_meters() -> None:
+    for meter in _held:
+        meter.lock.release()
+    _held.clear()
+
+
 def _revive_meters() -> None:
-    for meter in list(_METERS):
-        meter._after_fork()  # noqa: SLF001 -- the hook belongs to the class
+    for meter in _held:
+        meter.after_fork()
+    _held.clear()
 
 
-os.register_at_fork(after_in_child=_revive_meters)
+os.register_at_fork(before=_hold_meters, after_in_parent=_let_go_of_meters, after_in_child=_revive_meters)
 
 
 def open_meter(
@@ -270,11 +299,36 @@ def open_meter(
     from energybench import probes  # here, so that `import energybench` does not look for entry points
 
     if names is None:
-        names = (
-            ["simulated"] if os.environ.get(SIMULATE) else [n for n in probes.names() if not probes.is_on_request(n)]
-        )
+        names = ["simulated"] if simulating() else [n for n in probes.names() if not probes.is_on_request(n)]
         names = sorted(names, key=probes.priority)
-    return Meter({name: probes.open_probe(name, root=root, clock=clock) for name in names}, clock=clock)
+    return Meter({name: _opened(name, root, clock) for name in names}, clock=clock)
+
+
+def simulating() -> bool:
+    """Whether ENERGYBENCH_SIMULATE asks for a machine."""
+    return os.environ.get(SIMULATE, "").strip().lower() not in ("", "0", "no", "off", "false")
+
+
+def _opened(name: str, root: Path, clock: Clock) -> Probe | Unavailable:
+    """A probe, or why there is none: one that breaks, perhaps a third party's, must not take the others along."""
+    from energybench import probes
+
+    try:
+        probe = probes.open_probe(name, root=root, clock=clock)
+    except UnknownNameError:
+        raise
+    except Exception as error:
+        return _broken(name, error)
+    if not isinstance(probe, Probe | Unavailable):
+        return _broken(name, TypeError(f"open_probe gave {probe!r}"))
+    return probe
+
+
+def _broken(name: str, error: Exception) -> Unavailable:
+    return Unavailable(
+        reason=f"the probe {name!r} is broken: {type(error).__name__}: {error}",
+        remedy="tell its author, and name the probes that you want in the meantime",
+    )
 
 
 def choose_domains(

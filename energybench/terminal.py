@@ -53,14 +53,19 @@ def quantity(value: float, unit: str, uncertainty: float | None = None) -> str:
         unit: J, s, B, W …
         uncertainty: the standard uncertainty; None where there is none to state.
     """
-    largest = max(abs(value), 2 * (uncertainty or 0.0))
+    return plus_minus(value, 2 * (uncertainty or 0.0), unit)
+
+
+def plus_minus(value: float, half: float, unit: str) -> str:
+    """`12.34 ± 0.12 J`, both in one prefix and to one place; the number alone where `half` is 0."""
+    largest = max(abs(value), half)
     exponent = max(-12, min(12, 3 * math.floor(math.log10(largest) / 3))) if largest > 0 else 0
     if unit == "s" and exponent > 0:
         exponent = 0  # kiloseconds are nobody's unit
     scaled, name = value / 10.0**exponent, f"{PREFIXES[exponent]}{unit}"
-    if not uncertainty:
+    if not half:
         return f"{scaled:.4g} {name}" if abs(scaled) < 1e4 else f"{scaled:.0f} {name}"
-    half = 2 * uncertainty / 10.0**exponent
+    half /= 10.0**exponent
     digits = max(0, 1 - math.floor(math.log10(half)))
     return f"{scaled:.{digits}f} ± {half:.{digits}f} {name}"
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from energybench.model import Clock, Reading
 
 FEWEST_CHANGES = 3
+SLOW_LIMITS = 10
 
 
 def measure_ticks(
@@ -14,13 +15,16 @@ def measure_ticks(
 ) -> list[float | None]:
     """Spin on all counters at once and return the median gap between changes, in seconds, for each.
 
-    It ends when each has changed `changes` times, or after `limit_seconds`. None stands where fewer than three
-    changes were seen: a frozen counter, or one slower than the limit. A tick is never less than the time of a read.
+    It ends when each has changed `changes` times, or after `limit_seconds`; ten times as late where a counter has
+    begun to move and is slow. None stands where fewer than three changes were seen. A tick is never less than the
+    time of a read.
     """
-    deadline = clock() + int(limit_seconds * 1e9)
+    begin = clock()
     last = [raw for _, raw in read()]
     edges: list[list[int]] = [[] for _ in last]
-    while clock() < deadline and any(len(seen) <= changes for seen in edges):
+    while (spent := (clock() - begin) / 1e9 / limit_seconds) < SLOW_LIMITS and any(len(e) <= changes for e in edges):
+        if spent >= 1 and not any(0 < len(seen) < FEWEST_CHANGES for seen in edges):
+            break
         for index, (ns, raw) in enumerate(read()):
             if isinstance(raw, int) and raw != last[index]:
                 edges[index].append(ns)

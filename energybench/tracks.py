@@ -13,7 +13,16 @@ FOREVER_NS: Final = 1 << 62
 # two edges and a tick may hide: this many seconds at full power, but never more than 1 % of the range.
 SLACK_SECONDS: Final = 0.1
 STALL_TICKS: Final = 20
-SHORTEST_STALL_SECONDS: Final = 0.05
+SHORTEST_STALL_SECONDS: Final = 0.02
+
+
+JUMP: Final = Unavailable(
+    reason="its counter jumped by more than the part can use: it was frozen or reset before",
+    remedy="measure again; check the driver if it stays",
+)
+BACKWARDS: Final = Unavailable(
+    reason="its counter went backwards: it was reset", remedy="measure again; keep the driver loaded"
+)
 
 
 class Mark(NamedTuple):
@@ -38,12 +47,14 @@ class CounterTrack:
     """Adds up a cumulative counter's steps and notices wraps, resets and standstill."""
 
     __slots__ = (
+        "_former",
         "_max_gap_ns",
         "_modulus",
         "_moved_ns",
         "_rate",
         "_slack",
         "_stall_ns",
+        "_stood",
         "breaks",
         "domain",
         "ns",
@@ -58,7 +69,9 @@ class CounterTrack:
         self.reason = Unavailable(reason="no reading yet", remedy="measure again")
         self._modulus = domain.modulus
         self._rate = (domain.max_rate or float("inf")) / domain.scale / 1e9  # raw counts a nanosecond
-        self._slack = min(self._rate * SLACK_SECONDS * 1e9, (domain.modulus or 0) / 100)
+        slack = self._rate * (SLACK_SECONDS + 2 * (domain.tick or 0.0)) * 1e9
+        self._slack = min(slack, domain.modulus / 100) if domain.modulus else slack
+        self._former, self._stood = FOREVER_NS, False  # the highest count before a reset; it stood still
         self._max_gap_ns = int(domain.modulus / self._rate) if domain.modulus and domain.max_rate else FOREVER_NS
         self._stall_ns = stall_ns(domain)
 
@@ -81,40 +94,54 @@ class CounterTrack:
                 )
             )
         step = raw - self.raw
-        self.raw = raw
         if not self.ns:
             step, self._moved_ns = 0, ns
         elif step < 0:
             step = self._step_back(step, gap)
-        self.ns = ns
+        elif step > self._rate * gap + self._slack or raw >= self._former:
+            self._former = FOREVER_NS
+            self._break(JUMP)
+        self.raw, self.ns = raw, ns
         if step:
-            self.total += step
-            self._moved_ns = ns
+            self._move_on(step, ns)
         elif ns - self._moved_ns >= self._stall_ns:
-            self._break(standstill((ns - self._moved_ns) / 1e9))
+            self.freeze((ns - self._moved_ns) / 1e9)
             self._moved_ns = ns
+        elif 4 * (ns - self._moved_ns) >= self._stall_ns:
+            self._stood = True  # five ticks: not yet frozen, but the next step may hold more than its time
         return None
+
+    def freeze(self, seconds: float) -> Unavailable:
+        """Break here, and at the step that ends the standstill."""
+        self._stood = True
+        return self._break(standstill(seconds))
+
+    def _move_on(self, step: int, ns: int) -> None:
+        if self._stood:  # the first step of a counter that had frozen holds what it missed
+            self._stood = False
+            self._break(standstill((ns - self._moved_ns) / 1e9))
+        self.total += step
+        self._moved_ns = ns
 
     def _step_back(self, step: int, gap: int) -> int:
         wrapped = step + self._modulus if self._modulus else -1
         if 0 <= wrapped <= self._rate * gap + self._slack:
             return wrapped
-        self._break(
-            Unavailable(
-                reason="its counter went backwards: it was reset", remedy="measure again; keep the driver loaded"
-            )
-        )
+        self._former = self.raw
+        self._break(BACKWARDS)
         return 0
 
-    def _break(self, problem: Unavailable) -> None:
+    def _break(self, problem: Unavailable) -> Unavailable:
         self.breaks += 1
         self.reason = problem
+        return problem
 
 
 class GaugeTrack:
     """Integrates a gauge over its sensor's own timestamps: trapezoids for instantaneous values, steps for means."""
 
     __slots__ = (
+        "_lost",
         "_mean",
         "_scale",
         "breaks",
@@ -135,6 +162,7 @@ class GaugeTrack:
         self.samples, self.sum, self.squares = 0, 0.0, 0.0
         self.reason = Unavailable(reason="no reading yet", remedy="measure again")
         self._scale, self._mean = domain.scale, domain.averaging > 0
+        self._lost: Unavailable | None = None
 
     def edge(self, reading: Reading) -> Edge:
         """Move on to a reading and mark it."""
@@ -145,7 +173,11 @@ class GaugeTrack:
         """Integrate from the last good reading to this one."""
         ns, raw = reading
         if isinstance(raw, Unavailable):
+            self._lost = raw
             return raw
+        if self._lost:
+            self.breaks += 1  # between two values there is one that nobody saw
+            self.reason, self._lost = self._lost, None
         value = raw * self._scale
         if self.ns and ns > self.ns:
             level = value if self._mean else (self.value + value) / 2
@@ -156,6 +188,10 @@ class GaugeTrack:
             self.squares += value * value
             self.ns, self.value, self.raw = ns, value, raw
         return None
+
+    def freeze(self, seconds: float) -> Unavailable:
+        """A gauge may stand as long as its load does; only counters are waited for."""
+        return standstill(seconds)
 
 
 Track: TypeAlias = CounterTrack | GaugeTrack

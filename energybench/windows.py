@@ -4,12 +4,12 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar, overload
 
 from energybench.measurement import Measurement
-from energybench.meter import SIMULATE, Meter, open_meter
+from energybench.meter import SIMULATE, Meter, open_meter, simulating
 from energybench.model import Clock
 
 P = ParamSpec("P")
@@ -55,18 +55,32 @@ def measure(
         return measure()(probes)
     if isinstance(probes, str):
         raise TypeError(f'probes takes a list of names: probes=["{probes}"]')
+    if probes is not None and not all(isinstance(name, str) for name in _listed(probes)):
+        raise TypeError(
+            f"probes takes a list of names, not {probes!r}; as a decorator, measure stands below @classmethod"
+        )
+    if trace_hz is not None and not trace_hz > 0:
+        raise ValueError(f"trace_hz is {trace_hz}: give how often a second power is to be kept, 10 for example")
     meter = _shared_meter(tuple(probes) if probes is not None else None, root, clock)
     return meter.window(align=align, trace_hz=trace_hz)
 
 
+def _listed(names: object) -> Sequence[object]:
+    return list(names) if isinstance(names, Iterable) else [names]
+
+
 def _shared_meter(names: tuple[str, ...] | None, root: Path, clock: Clock) -> Meter:
     """Opening probes takes a moment (ticks are measured): once for each set of them."""
-    key = (names, str(root), clock, os.environ.get(SIMULATE))
+    key = (names, str(root), clock, simulating() and os.environ[SIMULATE])
     with _opening:
         meter = _meters.get(key)
         if meter is None:
             meter = _meters[key] = open_meter(names, root=root, clock=clock)
         return meter
+
+
+# A child that is forked while a thread opens a meter would wait for that thread for ever.
+os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 
 
 @atexit.register

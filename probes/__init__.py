@@ -23,8 +23,7 @@ DEFAULT_PRIORITY = 50
 
 def names() -> list[str]:
     """Every probe there is, the preferred first among those that meter the same thing."""
-    own = {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
-    return sorted(own | {point.name for point in entry_points(group=GROUP)})
+    return sorted(_own() | {point.name for point in entry_points(group=GROUP)})
 
 
 def open_probe(name: str, *, root: Path = Path("/"), clock: Clock = time.perf_counter_ns) -> Probe | Unavailable:
@@ -39,21 +38,35 @@ def open_probe(name: str, *, root: Path = Path("/"), clock: Clock = time.perf_co
 
 def is_on_request(name: str) -> bool:
     """Whether the probe is used only when it is asked for by name."""
-    return bool(getattr(_module(name), "ON_REQUEST", False))
+    return bool(_setting(name, "ON_REQUEST", False))
 
 
 def priority(name: str) -> int:
     """Lower is preferred where two probes meter the same domain."""
-    return int(getattr(_module(name), "PRIORITY", DEFAULT_PRIORITY))
+    return int(_setting(name, "PRIORITY", DEFAULT_PRIORITY))
+
+
+def _setting(name: str, constant: str, default: int) -> int:
+    """A constant of the probe's file; the default where its file cannot be imported, which opening it tells."""
+    try:
+        return int(getattr(_module(name), constant, default))
+    except UnknownNameError:
+        raise
+    except Exception:
+        return default
 
 
 def _module(name: str) -> ModuleType:
+    if name in _own():
+        return importlib.import_module(f"energybench.probes.{name}")
     for point in entry_points(group=GROUP, name=name):
         module: ModuleType = point.load()
         return module
     known = names()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known probes: {', '.join(known)}"
-        raise UnknownNameError(f"no probe is called {name!r}; {hint}")
-    return importlib.import_module(f"energybench.probes.{name}")
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known probes: {', '.join(known)}"
+    raise UnknownNameError(f"no probe is called {name!r}; {hint}")
+
+
+def _own() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}

@@ -22,7 +22,7 @@ KINDS = {
 
 # The page shows figures as <img>, which no style sheet reaches: each is drawn for light and for dark.
 INK: dict[bool, dict[str, Any]] = {
-    False: {"ink": "#1c2430", "muted": "#5a6675", "grid": "#e3e7ec", "face": "#ffffff", "ramp": (0.0, 0.82)},
+    False: {"ink": "#1c2430", "muted": "#5a6675", "grid": "#e3e7ec", "face": "#ffffff", "ramp": (0.0, 0.55)},
     True: {"ink": "#e8edf3", "muted": "#a3afbd", "grid": "#303a47", "face": "#171d26", "ramp": (0.42, 0.95)},
 }
 MOST_LABELS = 12
@@ -127,7 +127,7 @@ def _figure(
 
     _, marker, heading = KINDS[kind]
     with mpl.rc_context(sns.axes_style("whitegrid") | _style(dark=dark)):
-        figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+        figure = Figure(figsize=(4.2, 3.5), layout="constrained")
         axis = figure.subplots()
         _error_bars(axis, drawn, colours)
         sns.scatterplot(
@@ -188,7 +188,7 @@ def _name_points(axis: "Axes", drawn: "pd.DataFrame", face: str) -> None:
             textcoords="offset points",
             ha="left",
             va="bottom",
-            fontsize=10,
+            fontsize=11,
             zorder=4,
             path_effects=[withStroke(linewidth=3, foreground=face)],
         )
@@ -228,17 +228,17 @@ def _name_levels(figure: "Figure", colours: dict[str, Any], marker: str, title: 
         handles=handles,
         title=title,
         loc="outside lower center",
-        ncols=min(6, len(handles)),
+        ncols=min(4, len(handles)),
         frameon=False,
         labelcolor=str(INK[dark]["ink"]),
         columnspacing=1.4,
         handletextpad=0.3,
-        title_fontsize=10,
+        title_fontsize=11,
     )
 
 
 def _ramp(count: int, *, dark: bool) -> list[Any]:
-    """Ordered colours from viridis, without the end that would vanish on the page."""
+    """Ordered colours from viridis, without the end that would vanish on the page: contrast is 3:1 or more."""
     from matplotlib import colormaps
 
     start, end = INK[dark]["ramp"]
@@ -263,12 +263,12 @@ def _style(*, dark: bool) -> dict[str, Any]:
     fixed = {
         "text.parse_math": False,
         "font.family": ["DejaVu Sans"],
-        "axes.titlesize": 11,
+        "axes.titlesize": 12,
         "axes.titleweight": "bold",
-        "axes.labelsize": 10,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
-        "legend.fontsize": 10,
+        "axes.labelsize": 12,
+        "xtick.labelsize": 11,
+        "ytick.labelsize": 11,
+        "legend.fontsize": 11,
         "axes.spines.top": False,
         "axes.spines.right": False,
     }

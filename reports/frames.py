@@ -1,5 +1,6 @@
 """Records read back into a pandas frame: a row a record, plain SI numbers, the columns listed at `load`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,10 @@ class Refused:
     reason: str
 
 
+Found = tuple[list[Stored], list[Refused]]
+"""What `read` gives."""
+
+
 def load(path: str | Path) -> "pd.DataFrame":
     """The records in a folder (searched with its subfolders) or in one file, a row each, oldest first.
 
@@ -64,7 +69,7 @@ def load(path: str | Path) -> "pd.DataFrame":
     return frame(stored)
 
 
-def read(path: Path) -> tuple[list[Stored], list[Refused]]:
+def read(path: Path) -> Found:
     """The records at `path`, oldest first, and the files that were refused."""
     from energybench import store
 
@@ -93,6 +98,46 @@ def frame(stored: Sequence[Stored]) -> "pd.DataFrame":
 def parameters(table: "pd.DataFrame") -> list[str]:
     """The columns that hold parameters."""
     return [str(name) for name in table.columns if str(name).startswith("param.")]
+
+
+def grouped(stored: Sequence[Stored]) -> list[list[Stored]]:
+    """Records that belong in one table: the same workload in the same version on the same machine."""
+    groups: dict[tuple[str, str, str], list[Stored]] = {}
+    for one in stored:
+        workload = one.record["workload"]
+        key = (workload["name"], f"{workload['version']:09}", machine(one.record))
+        groups.setdefault(key, []).append(one)
+    return [groups[key] for key in sorted(groups)]
+
+
+def newest(stored: Sequence[Stored]) -> list[Stored]:
+    """The last record of each parameter point, in the order of their parameters."""
+    points = {json.dumps([one.record["parameters"], one.record["seed"]], sort_keys=True): one for one in stored}
+    return sorted(points.values(), key=lambda one: point_order(one.record["parameters"]))
+
+
+def point_order(parameters: Mapping[str, Any]) -> list[tuple[str, int, float, str]]:
+    """Points by their parameters: 8 before 16, and words after numbers."""
+
+    def number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    return [
+        (name, 0, float(value), "") if number(value) else (name, 1, 0.0, str(value))
+        for name, value in sorted(parameters.items())
+    ]
+
+
+def machine(record: Mapping[str, Any]) -> str:
+    """What tells machines apart: the id, and whether its counters were simulated, lest that hide what is real."""
+    simulated = any(result["provenance"] == "simulated" for result in record["results"].values())
+    return f"{record['machine']['id']}{'-simulated' if simulated else ''}"
+
+
+def title(record: Mapping[str, Any]) -> str:
+    """A machine's name for people."""
+    name = str(record["machine"]["name"])
+    return f"{name}, simulated counters" if machine(record) != record["machine"]["id"] else name
 
 
 def _row(stored: Stored) -> dict[str, object]:

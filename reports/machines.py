@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from energybench.reports.frames import Stored
-from energybench.reports.numbers import quantity
+from energybench.reports.frames import Stored, machine, title
+from energybench.terminal import quantity
 
 
 def machines(stored: Sequence[Stored]) -> list[dict[str, Any]]:
@@ -36,10 +36,7 @@ def _domains(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "name": name,
             "probe": domain.get("probe", ""),
-            "joules": quantity(domain["joules"], "J"),
-            "uncertainty": quantity(2 * domain["standard_uncertainty"], "J")
-            if domain.get("standard_uncertainty")
-            else "",
+            "joules": quantity(domain["joules"], "J", domain.get("standard_uncertainty")),
             "provenance": domain["provenance"],
             "in_total": name in covered,
             "flags": list(domain.get("flags", ())),
@@ -55,8 +52,7 @@ def _total(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if total is None:
         return None
     return {
-        "joules": quantity(total["joules"], "J"),
-        "uncertainty": quantity(2 * total["standard_uncertainty"], "J"),
+        "joules": quantity(total["joules"], "J", total["standard_uncertainty"]),
         "provenance": total["provenance"],
         "domains": list(total["domains"]),
         "missing": list(total.get("missing", ())),
@@ -77,18 +73,6 @@ def methods(stored: Sequence[Stored]) -> list[dict[str, Any]]:
     for one in stored:
         seen.setdefault(json.dumps(one.record["protocol"], sort_keys=True), []).append(one.record["protocol"])
     return [{"records": len(used), "facts": facts(used[0])} for _, used in sorted(seen.items())]
-
-
-def machine(record: Mapping[str, Any]) -> str:
-    """What tells machines apart: the id, and whether its counters were simulated, lest that hide what is real."""
-    simulated = any(result["provenance"] == "simulated" for result in record["results"].values())
-    return f"{record['machine']['id']}{'-simulated' if simulated else ''}"
-
-
-def title(record: Mapping[str, Any]) -> str:
-    """A machine's name for people."""
-    name = str(record["machine"]["name"])
-    return f"{name}, simulated counters" if machine(record) != record["machine"]["id"] else name
 
 
 def anchor(text: str) -> str:

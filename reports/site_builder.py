@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports import figures, frames
-from energybench.reports.machines import anchor, facts, machine, machines, methods, title
+from energybench.reports.flags import meanings
+from energybench.reports.machines import anchor, facts, machines, methods
 from energybench.reports.numbers import quantity
 from energybench.reports.tables import glance, group_table
 
@@ -18,19 +19,25 @@ HERE = Path(__file__).parent
 FIGURE_PREFIX = "energy-accuracy-"
 
 
-def build(records: Path, site: Path) -> Path:
+def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
     """Write the page of the records below `records` into the folder `site`; return its index.html.
 
     Figures of an earlier run that are no longer shown are removed. Files that cannot be read are named on
     the page, with the reason. No records at all give a page that says what would fill it.
+
+    Args:
+        records: the folder of the records, or one record.
+        site: where to write.
+        found: what `frames.read(records)` gave, where that has been done.
     """
-    stored, refused = frames.read(records) if records.exists() else ([], [])
+    stored, refused = found or (frames.read(records) if records.exists() else ([], []))
     table = frames.frame(stored)
     (site / "figures").mkdir(parents=True, exist_ok=True)
     (site / "data").mkdir(exist_ok=True)
     _write_data(table, records, site)
-    groups = [_group(number, part, table, site) for number, part in enumerate(_grouped(stored), start=1)]
+    groups = [_group(number, part, table, site) for number, part in enumerate(frames.grouped(stored), start=1)]
     _remove_stale(site, groups)
+    told = machines(stored)
     page = (
         _environment()
         .get_template("index.html")
@@ -39,7 +46,8 @@ def build(records: Path, site: Path) -> Path:
             newest=str(stored[-1].record["created"])[:10] if stored else "",
             refused=[{"path": _relative(one.path, records), "reason": one.reason} for one in refused],
             groups=groups,
-            machines=machines(stored),
+            machines=told,
+            flags=meanings(groups, told),
             methods=methods(stored),
             where=str(records),
         )
@@ -75,18 +83,8 @@ def _write_data(table: "pd.DataFrame", records: Path, site: Path) -> None:
     _write(site / "data" / "records.json", json.dumps(present, indent=1, ensure_ascii=False) + "\n")
 
 
-def _grouped(stored: Sequence[frames.Stored]) -> list[list[frames.Stored]]:
-    """Records that belong in one table: the same workload in the same version on the same machine."""
-    groups: dict[tuple[str, str, str], list[frames.Stored]] = {}
-    for one in stored:
-        record = one.record
-        key = (record["workload"]["name"], f"{record['workload']['version']:09}", machine(record))
-        groups.setdefault(key, []).append(one)
-    return [groups[key] for key in sorted(groups)]
-
-
 def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site: Path) -> dict[str, Any]:
-    newest = _newest(stored)
+    newest = frames.newest(stored)
     record = newest[-1].record
     kept = table[table["id"].isin([one.record["id"] for one in newest])].dropna(axis="columns", how="all")
     name = re.sub(r"[^a-z0-9]+", "-", record["workload"]["name"].lower()).strip("-")[:40] or "workload"
@@ -94,8 +92,8 @@ def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site
         "id": f"w{number}",
         "workload": record["workload"]["name"],
         "version": record["workload"]["version"],
-        "machine": title(record),
-        "machine_id": anchor(machine(record)),
+        "machine": frames.title(record),
+        "machine_id": anchor(frames.machine(record)),
         "quick": any(one.record["quick"] for one in newest),
         "older": len(stored) - len(newest),
         "glance": glance(newest, figures.level_column(kept)),
@@ -117,22 +115,6 @@ def _sources(stored: Sequence[frames.Stored]) -> list[str]:
         if unmapped:
             said[f"Not in the counts, for want of a formula: {', '.join(unmapped)}."] = None
     return list(said)
-
-
-def _newest(stored: list[frames.Stored]) -> list[frames.Stored]:
-    """The last record of each parameter point, in the order of their parameters."""
-    points = {json.dumps([one.record["parameters"], one.record["seed"]], sort_keys=True): one for one in stored}
-    return sorted(points.values(), key=lambda one: _point_order(one.record["parameters"]))
-
-
-def _point_order(parameters: Mapping[str, Any]) -> list[tuple[str, int, float, str]]:
-    def number(value: object) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-
-    return [
-        (name, 0, float(value), "") if number(value) else (name, 1, 0.0, str(value))
-        for name, value in sorted(parameters.items())
-    ]
 
 
 def _figures(table: "pd.DataFrame", name: str, workload: str, site: Path) -> list[dict[str, Any]]:

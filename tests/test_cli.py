@@ -11,6 +11,8 @@ import time
 import pytest
 
 from energybench import boundary
+from energybench._commands import results
+from energybench.config import SettingError, load_settings
 
 SPIN = """
 import pathlib
@@ -185,7 +187,10 @@ def test_a_traceback_is_shown_to_who_asks_for_it(start):
 
 def test_errors_of_others_get_a_remedy_too():
     assert boundary.describe(OSError(28, "No space left on device", "/full/x")).startswith("/full/x: No space left")
-    assert "energybench[workloads]" in boundary.describe(ModuleNotFoundError("No module named 'torch'"))
+    assert "pip install torch numba scikit-learn" in boundary.describe(ModuleNotFoundError("No module named 'torch'"))
+    theirs = boundary.describe(ModuleNotFoundError("No module named 'spamlib.eggs'"))
+    assert "install spamlib" in theirs
+    assert "torch" not in theirs
     assert "internal error, KeyError" in boundary.describe(KeyError("x"))
     assert "\n" not in boundary.describe(ValueError("two\nlines"))
 
@@ -382,6 +387,65 @@ def test_a_damaged_record_is_left_out_of_the_report_and_named(call, tmp_path):
     assert code == 0
     assert "half.json" in err
     assert "spin" in out
+
+
+def test_the_report_shows_the_newest_of_each_point_and_counts_the_others(call, tmp_path):
+    for _ in range(2):
+        assert call("run", "./spin.py", *SHORT)[0] == 0
+    code, out, err = call("report")
+    assert (code, err) == (0, "")
+    assert out.count("90.00%") == 1
+    assert "1 earlier record in .energybench/records" in out
+    site = tmp_path / "site" / "index.html"
+    assert "1 earlier record of the same points" in site.read_text()
+
+
+def test_a_report_of_one_record_is_a_report(call, tmp_path):
+    assert call("run", "./spin.py", "--bits", "8,16", *SHORT)[0] == 0
+    path = next((tmp_path / ".energybench").rglob("*.json"))
+    code, out, err = call("report", path)
+    assert (code, err) == (0, "")
+    assert out.count("90.00%") == 1
+
+
+def test_only_the_default_folder_of_records_may_be_missing(call, tmp_path):
+    code, _, err = call("report")
+    assert code == 0
+    assert "no record in .energybench/records" in err
+    assert "No records yet" in (tmp_path / "site" / "index.html").read_text()
+    code, out, err = call("report", "nosuch", "--output", "other")
+    assert (code, out) == (1, "")
+    assert "no records at nosuch" in err
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_terminal_gives_the_interval_that_the_page_gives():
+    metric = {"value": 10.0, "standard_uncertainty": 0.1}
+    assert results._value(metric, "J") == "10.00 ± 0.20 J"
+    assert results._value(metric | {"low": 9.5, "high": 10.5}, "J") == "10.00 ± 0.50 J"
+    assert results._value(metric | {"low": 5.0, "high": 20.0}, "J") == "10 J [5 J to 20 J]"
+    assert results._value({"value": 10.0}, "J") == "10 J"
+
+
+def test_bytes_in_the_terminal_say_where_they_come_from():
+    dram = {"dram_bytes_per_sample": {"value": 2e3, "provenance": "simulated"}}
+    operand = {"operand_bytes_per_sample": {"value": 3e3, "provenance": "modelled"}}
+    assert results._bytes(operand | dram) == "2 kB (dram, simulated)"
+    assert results._bytes(operand) == "3 kB (operand, modelled)"
+
+
+def test_traffic_of_a_command_says_where_it_comes_from(call):
+    _, _, err = call("measure", "--", "sleep", "0.2")
+    (line,) = [line for line in err.splitlines() if "dram_bytes" in line]
+    assert "simulated" in line
+
+
+def test_a_folder_with_braces_in_its_name_is_named_in_an_error(tmp_path):
+    folder = tmp_path / "{x}"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text("[tool.energybench]\nwindows = 0\n")
+    with pytest.raises(SettingError, match=r"\{x\}/pyproject.toml: windows in \[tool.energybench\]"):
+        load_settings({}, environ={}, start=folder)
 
 
 def test_colours_are_left_out_of_pipes(call):

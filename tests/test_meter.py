@@ -3,8 +3,10 @@
 import math
 import os
 import random
+import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import energybench as eb
-from energybench.meter import Meter, open_meter
+from energybench.meter import Meter, open_meter, simulating
 from energybench.model import Domain, Energy, Reading, Unavailable
 from energybench.probes import simulated
 from energybench.totals import disjoint, total
@@ -306,6 +308,155 @@ def test_a_probe_may_be_known_by_another_name_than_its_domains_give(fake_clock) 
     with meter.window() as window:
         fake_clock.advance(1.0)
     assert window.total.domains == ("cpu.package-0",)
+
+
+def test_an_unknown_tick_may_be_as_long_as_a_second(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=None), watts=50.0)
+    with meter.window() as window:
+        fake_clock.advance(0.2)
+    found = window.domains["cpu.package-0"]
+    assert found.components["tick"] == pytest.approx(0.446 * 50 * 0.2, rel=0.01)
+    assert "tick-unknown" in found.flags
+
+
+def test_a_gauge_that_was_hardly_read_claims_no_joules(fake_clock) -> None:
+    gauge = Domain(name="gpu.0", probe="bench", kind="gauge", scale=1e-3, tick=0.1)
+    meter, _ = meter_of(fake_clock, gauge, watts=300.0)
+    with meter.window() as window:
+        fake_clock.advance(10.0)  # nobody polled
+    assert "were due" in window.domains["gpu.0"].reason
+
+
+def test_counter_and_power_are_compared_over_many_ticks_only(fake_clock) -> None:
+    gauge = Domain(
+        name="gpu.0.power", probe="bench", kind="gauge", scale=1e-3, tick=0.1, additive=False, checks="gpu.0"
+    )
+    meter, probe = meter_of(fake_clock, package("gpu.0", tick=1e-4), gauge, watts=300.0)
+    probe._raw, honest = (lambda d, now: honest(d, now) // (2 if d.kind == "gauge" else 1)), probe._raw
+    with meter.window() as window:
+        for _ in range(10):
+            fake_clock.advance(0.1)
+            meter.poll()
+    assert "counter-power-mismatch" not in window.flags
+
+
+def test_a_sensor_that_looks_away_adds_what_it_may_have_missed(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package("gpu.0", tick=0.1, seen=0.25), watts=300.0)
+    with meter.window() as window:
+        fake_clock.advance(10.0)
+    found = window.domains["gpu.0"]
+    assert found.components["unseen"] == pytest.approx(0.75 * 0.22 * found.joules * math.sqrt(0.1 / 10), rel=0.01)
+
+
+def test_traffic_across_a_reset_is_absent(fake_clock) -> None:
+    meter, probe = meter_of(
+        fake_clock, Domain(name="imc.socket-0", probe="bench", quantity="dram_bytes", additive=False)
+    )
+    with meter.window() as window:
+        fake_clock.advance(2.0)
+        meter.poll()
+        probe.start = fake_clock()  # the counter starts again at 0
+        for source in meter._sources:
+            source.due_ns = 0
+        meter.poll()
+        fake_clock.advance(5.0)
+    assert dict(window.traffic) == {}
+
+
+class Broken:
+    """A third party's probe that keeps no promise."""
+
+    name = "broken"
+
+    def __init__(self, readings: object) -> None:
+        self.domains = {"wall": Domain(name="wall", probe="broken")}
+        self._readings = readings
+
+    def read(self):
+        if isinstance(self._readings, Exception):
+            raise self._readings
+        return self._readings
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("readings", [OSError(5, "Input/output error"), []])
+def test_a_broken_probe_takes_no_other_along(fake_clock, readings: object) -> None:
+    probes = {"broken": Broken(readings), "bench": Bench(fake_clock, package())}
+    meter = Meter(probes, clock=fake_clock, poll=False)
+    with meter.window() as window:
+        fake_clock.advance(1.0)
+    assert "'broken' is broken" in window.domains["wall"].reason
+    assert window.total.domains == ("cpu.package-0",)
+
+
+def test_ctrl_c_while_an_edge_waits_keeps_what_was_measured_and_closes_the_window(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package(tick=0.01), watts=50.0)
+    window = meter.window(align=True).begin()
+    fake_clock.advance(1.0)
+    honest, calls = probe.read, []
+
+    def interrupted() -> list[Reading]:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return honest()
+
+    probe.read = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        window.end()
+    assert window.domains["cpu.package-0"].joules == pytest.approx(50.0, rel=0.05)
+    with meter.window() as following:
+        fake_clock.advance(1.0)
+    assert following.domains["cpu.package-0"].joules == pytest.approx(50.0, rel=0.02)
+    assert meter._open == 0
+
+
+def test_a_gpus_queue_is_drained_at_both_edges(fake_clock, monkeypatch) -> None:
+    drained: list[int] = []
+    cuda = types.SimpleNamespace(is_initialized=lambda: True, device_count=lambda: 2, synchronize=drained.append)
+    torch = types.SimpleNamespace(
+        cuda=cuda, _C=types.SimpleNamespace(_cuda_hasPrimaryContext=lambda device: device == 1)
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    meter, _ = meter_of(fake_clock, package("gpu.0", tick=0.1))
+    with meter.window():
+        before = len(drained)
+        fake_clock.advance(1.0)
+    assert before >= 1
+    assert len(drained) > before
+    assert set(drained) == {1}  # a device without a context would get one by being asked
+
+
+def test_generators_and_slips_of_the_pen_are_refused_with_the_remedy() -> None:
+    def rows():
+        yield 1
+
+    with pytest.raises(TypeError, match="around its loop"):
+        eb.measure(probes=["estimate"])(rows)
+    with pytest.raises(TypeError, match="list of names"):
+        eb.measure(probes=[1])
+    with pytest.raises(ValueError, match="trace_hz"):
+        eb.measure(probes=["estimate"], trace_hz=-5)
+
+
+@pytest.mark.parametrize("spelling", ["0", "off", "False", ""])
+def test_the_simulated_machine_can_be_switched_off_in_words(monkeypatch, spelling: str) -> None:
+    monkeypatch.setenv("ENERGYBENCH_SIMULATE", spelling)
+    assert not simulating()
+
+
+def test_the_thread_of_a_window_is_alive_again_in_a_forked_child() -> None:
+    clock = time.perf_counter_ns
+    meter = Meter({"bench": Bench(clock, package(modulus=20_000_000, max_rate=100.0), watts=60.0)}, clock=clock)
+    with meter.window():
+        child = os.fork()
+        if child == 0:
+            alive = meter._thread is not None and meter._thread.is_alive()
+            os._exit(0 if alive else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    meter.close()
 
 
 ENERGY = Energy(joules=1.0, standard_uncertainty=0.1, provenance="measured", probe="p", components={})

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex
 
 import energybench
 from energybench import record as schema
-from energybench.reports import figures, frames, numbers, site_builder, tables
+from energybench._commands import report
+from energybench.config import Settings
+from energybench.reports import figures, flags, frames, numbers, site_builder, tables
 
 HOSTILE = '<script>alert("x")</script>&"\'$a^b$'
 
@@ -386,6 +389,17 @@ def test_a_simulated_run_does_not_stand_in_for_the_real_machine(write, tmp_path)
     assert {"m-box-1", "m-box-1-simulated"} <= {attributes.get("id") for _, attributes in page.tags}
 
 
+def test_the_terminals_tables_keep_simulated_joules_apart_too(write, tmp_path, capsys):
+    older = a_record("0", 8, created="2026-11-21T12:00:00Z")
+    simulated = a_record("b", 8, created="2026-11-22T12:00:00Z", **metered("simulated"))
+    folder = write(older, a_record("a", 8), simulated)
+    assert report.build(Settings(records=folder, site=tmp_path / "site")) == 0
+    out = capsys.readouterr().out
+    assert "qnn-infer on the box, per sample" in out
+    assert "qnn-infer on the box, simulated counters, per sample" in out
+    assert f"1 earlier record in {folder}" in out
+
+
 def test_figures_that_are_no_longer_shown_go_and_other_files_stay(write, tmp_path):
     folder = write(a_record("a", 8))
     site_builder.build(folder, tmp_path / "site")
@@ -430,6 +444,48 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_colour_of_a_figure_stands_out_from_its_page(dark: bool):
+    face = figures.INK[dark]["face"]
+    ratios = [contrast(to_hex(colour), face) for colour in figures._ramp(9, dark=dark)]
+    assert min(ratios) >= 3
+
+
+def test_a_number_and_its_uncertainty_share_a_prefix_and_their_last_digit(write, tmp_path):
+    changes = metered("measured")
+    energy = {"joules": 49.2, "standard_uncertainty": 0.0242, "provenance": "measured"}
+    changes["domains"]["cpu.package-0"] |= energy
+    changes["total"] |= energy
+    page = Page(site_builder.build(write(a_record("a", **changes)), tmp_path / "site"))
+    assert page.text.count("49.200 ± 0.048 J") == 2
+
+
+def test_flags_are_explained_where_they_occur(site):
+    page = Page(site / "index.html")
+    assert flags.MEANINGS["firmware-model"] in page.text
+    assert flags.UNKNOWN in page.text  # of `noisy`, which no part of energybench sets
+    assert flags.MEANINGS["aliased"] not in page.text
+
+
+def test_every_flag_that_a_record_can_carry_has_a_meaning():
+    folder = Path(energybench.__file__).parent
+    # The probes are behind a link, which rglob does not follow before Python 3.13.
+    files = [*folder.rglob("*.py"), *(folder / "probes").glob("*.py")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    places = r"flags(?:: [^=]+)? ?\+?= ?.*|flags\.append\(.*|(?:said|found) = \{[^}]*\}"
+    kebab = r'"([a-z]+(?:-[a-z]+)+|aliased|dephased|derived|mirror|multiplexed|resumed|throttled|uncalibrated)"'
+    found = {flag for line in re.findall(places, text) for flag in re.findall(kebab, line)}
+    assert {"firmware-model", "parent-wide", "below-resolution", "idle-drift"} <= found
+    assert found - set(flags.MEANINGS) == set()
+
+
+def test_records_are_read_once(write, tmp_path, monkeypatch):
+    folder = write(a_record("a"))
+    found = frames.read(folder)
+    monkeypatch.setattr(frames, "read", lambda path: pytest.fail(f"{path} was read again"))
+    assert "qnn-infer" in site_builder.build(folder, tmp_path / "site", found).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -64,7 +64,7 @@ def test_a_failed_reading_is_handed_on_and_adds_nothing() -> None:
 def test_a_counter_that_stands_still_for_twenty_ticks_breaks_the_window() -> None:
     track = counter(tick=0.01)
     first = track.edge((ns(0), 10))
-    track.edge((ns(0.15), 10))
+    track.edge((ns(0.04), 10))
     assert track.breaks == first.breaks
     track.edge((ns(0.25), 10))
     assert track.breaks == first.breaks + 1
@@ -100,3 +100,44 @@ def test_a_repeated_sensor_timestamp_counts_once() -> None:
     for _ in range(5):
         mark = track.edge((ns(0), 7))
     assert mark.samples == 1
+
+
+def test_the_first_step_of_a_counter_that_had_frozen_breaks_the_window() -> None:
+    track = counter(tick=0.01)
+    track.edge((ns(0), 10))
+    begin = track.edge((ns(0.5), 10))  # it stood for 50 ticks before the window
+    end = track.edge((ns(0.7), 60))  # what it holds of those 50 ticks is not the window's
+    assert end.breaks > begin.breaks
+    assert "stood still" in track.reason.reason
+
+
+def test_a_backward_fault_that_heals_inside_a_window_breaks_it_too() -> None:
+    track = counter(modulus=None, max_rate=1000.0)
+    track.edge((ns(0), 900))
+    begin = track.edge((ns(1), 800))
+    end = track.edge((ns(1.2), 950))
+    assert end.breaks > begin.breaks
+
+
+def test_more_than_the_part_can_use_is_a_jump_and_no_energy() -> None:
+    track = counter(modulus=None)
+    begin, end = track.edge((ns(0), 0)), track.edge((ns(1), 200))
+    assert end.breaks > begin.breaks
+    assert "jumped" in track.reason.reason
+
+
+def test_a_gauge_that_failed_in_between_has_no_joules() -> None:
+    track, lost = GaugeTrack(Domain(name="g", probe="p", kind="gauge")), Unavailable(reason="EIO", remedy="")
+    begin = track.edge((ns(0), 100))
+    track.edge((ns(1), lost))
+    end = track.edge((ns(9), 100))
+    assert end.breaks > begin.breaks
+    assert track.reason is lost
+
+
+def test_a_counter_that_paused_for_five_ticks_breaks_at_its_next_step() -> None:
+    track = counter(tick=0.01)
+    track.edge((ns(0), 10))
+    begin = track.edge((ns(0.06), 10))
+    end = track.edge((ns(0.07), 17))
+    assert end.breaks == begin.breaks + 1

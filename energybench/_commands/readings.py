@@ -76,7 +76,7 @@ def lines(command: Sequence[str], runs: Sequence[Run], data: Mapping[str, Any]) 
     if "estimated" in data:
         entry = data["estimated"]
         rows.append((interval(entry["joules"], entry["low"], entry["high"], "J"), "estimated", entry["model"]))
-    rows += [(quantity(value, "B"), name, "") for name, value in data.get("traffic", {}).items()]
+    rows += [_traffic_row(name, value, runs[-1].reading) for name, value in data.get("traffic", {}).items()]
     seconds = data.get("spread_seconds")
     spread = f"{quantity(seconds['low'], 's')} to {quantity(seconds['high'], 's')}; " if seconds else ""
     user, system = (statistics.median(getattr(run, f"{kind}_seconds") for run in runs) for kind in ("user", "system"))
@@ -105,6 +105,12 @@ def _origin(entry: Mapping[str, Any]) -> str:
     if "unavailable" in entry:
         return f"{entry['unavailable']}; {entry['remedy']}"
     return ", ".join(dict.fromkeys([entry["provenance"], entry["probe"], *entry.get("flags", ())]))
+
+
+def _traffic_row(name: str, value: float, reading: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Bytes of one kind; where they come from is the same in every run."""
+    detail = reading["traffic_detail"][name]
+    return quantity(value, "B"), name, ", ".join([detail["provenance"], *detail["domains"]])
 
 
 def _spread(entry: Mapping[str, Any]) -> str:

@@ -1,23 +1,51 @@
 """`energybench report`."""
 
-from energybench._commands.results import result_tables
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from energybench._commands.results import workload_table
 from energybench.config import Settings
+from energybench.reports import frames
 from energybench.terminal import console, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def build(settings: Settings) -> int:
-    """Write the site, then print its path and the table of what is on it."""
-    from energybench import store
+    """Write the site, then print its path and the tables that are on it."""
     from energybench.reports import site_builder
 
-    there = settings.records.is_dir()
-    stored, problems = store.read_all(settings.records) if there else ([], [])
-    page = site_builder.build(settings.records, settings.site)
-    for problem in problems:
-        say(f"left out {problem.path}: {problem.reason}. {problem.remedy}")
-    if stored:
-        console().print(*result_tables([one.record.to_json() for one in stored]))
-    else:
+    found = _read(settings)
+    stored, refused = found
+    page = site_builder.build(settings.records, settings.site, found)
+    for one in refused:
+        say(f"left out {one.path}: {one.reason}")
+    if not stored:
         say(f"no record in {settings.records}; run `energybench run qnn-infer` first")
+    groups = frames.grouped(stored)
+    shown = [frames.newest(group) for group in groups]
+    console().print(*_tables(shown), sep="")
+    if earlier := len(stored) - sum(len(group) for group in shown):
+        console().print(f"{earlier} earlier record{'s' if earlier > 1 else ''} in {settings.records}", soft_wrap=True)
     console().print(page, soft_wrap=True)
     return 0
+
+
+def _read(settings: Settings) -> frames.Found:
+    """What is there to report; only the default folder may be missing, for nothing may have been run yet."""
+    if settings.records == Settings().records and not settings.records.exists():
+        return [], []
+    return frames.read(settings.records)
+
+
+def _tables(groups: Sequence[Sequence[frames.Stored]]) -> "list[Table]":
+    """The tables of the page in short: one for each workload, version, machine and simulated or not."""
+    several = len({frames.machine(group[0].record) for group in groups}) > 1
+    tables = []
+    for group in groups:
+        records = [one.record for one in group]
+        name = records[0]["workload"]["name"]
+        title = f"{name} on {frames.title(records[-1])}" if several else name
+        tables.append(workload_table(title, records))
+    return tables

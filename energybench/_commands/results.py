@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from energybench.terminal import quantity, table
+from energybench.terminal import plus_minus, quantity, table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,10 +15,11 @@ BYTES = ("dram_bytes_per_sample", "operand_bytes_per_sample")
 def result_tables(records: Sequence[Mapping[str, Any]]) -> "list[Table]":
     """Records (plain values, as on disk): a table for each workload, headed by what its points share."""
     names = dict.fromkeys(one["workload"]["name"] for one in records)
-    return [_workload_table(name, [one for one in records if one["workload"]["name"] == name]) for name in names]
+    return [workload_table(name, [one for one in records if one["workload"]["name"] == name]) for name in names]
 
 
-def _workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
+def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
+    """One table, headed by `name` and by what its points share."""
     shared = _shared([one["parameters"] for one in records])
     title = f"{name}, per sample" + (f" ({_text(shared)})" if shared else "")
     headings = ("parameters", "energy", "modelled", "bytes", "accuracy", "time")
@@ -59,7 +60,10 @@ def _energy(results: Mapping[str, Any]) -> str:
 
 def _bytes(results: Mapping[str, Any]) -> str:
     name = next((name for name in BYTES if name in results), None)
-    return "–" if name is None else f"{_plain(results[name], 'B')} ({name.removesuffix('_bytes_per_sample')})"
+    if name is None:
+        return "–"
+    kind = name.removesuffix("_bytes_per_sample")
+    return f"{_plain(results[name], 'B')} ({kind}, {results[name]['provenance']})"
 
 
 def _plain(metric: Mapping[str, Any] | None, unit: str) -> str:
@@ -67,9 +71,11 @@ def _plain(metric: Mapping[str, Any] | None, unit: str) -> str:
 
 
 def _value(metric: Mapping[str, Any], unit: str) -> str:
+    """The interval that the page shows too: `low` to `high`, and ±2u only where a record has neither."""
     value, low, high = metric["value"], metric.get("low"), metric.get("high")
-    if metric.get("standard_uncertainty"):
-        return quantity(value, unit, metric["standard_uncertainty"])
-    if low is not None and high is not None and low < high:
-        return f"{quantity(value, unit)} [{quantity(low, unit)} to {quantity(high, unit)}]"
-    return quantity(value, unit)
+    if low is None or high is None:
+        return quantity(value, unit, metric.get("standard_uncertainty"))
+    half = (high - low) / 2
+    if abs(high - value - half) <= 1e-6 * half:
+        return plus_minus(value, half, unit)
+    return f"{quantity(value, unit)} [{quantity(low, unit)} to {quantity(high, unit)}]"
