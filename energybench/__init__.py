@@ -4,7 +4,7 @@ import energybench as eb
 
 with eb.measure() as m:
     work()
-print(m.total, m.traffic, m.seconds)
+print(m)  # and m.total, m.domains, m.traffic, m.seconds; m.estimated where nothing can be measured
 """
 
 from typing import TYPE_CHECKING

@@ -5,13 +5,14 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable, Mapping
+from math import floor, log10
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from energybench.model import Domain, Energy, Estimate, Total, Traffic, Unavailable
 from energybench.totals import cross_checked, moved, total, traffic
 from energybench.tracks import Edge
-from energybench.uncertainty import energy
+from energybench.uncertainty import COVERAGE, energy
 
 if TYPE_CHECKING:
     from energybench.meter import Meter
@@ -35,6 +36,21 @@ class Measurement:
         self._after: list[Edge] | None = None
         self._gaps: list[list[float | None]] = []
         self.begin_ns = self.end_ns = 0
+
+    def __str__(self) -> str:
+        """`1.04 s, 70.59 ± 0.03 J measured`: the seconds and the total at k=2, or the estimate with its interval."""
+        if self._after is None:
+            return "a window that is still open"
+        if self.total:
+            joules, half = self.total.joules, COVERAGE * self.total.standard_uncertainty
+            return (
+                f"{self.seconds:.3g} s, {joules:.{_digits(half)}f} ± {half:.{_digits(half)}f} J {self.total.provenance}"
+            )
+        if self.estimated:
+            return f"{self.seconds:.3g} s, {self.estimated.low:.3g} to {self.estimated.high:.3g} J estimated"
+        return f"{self.seconds:.3g} s, no energy: " + "; ".join(
+            f"{name}: {part.reason}" for name, part in self.domains.items() if isinstance(part, Unavailable)
+        )
 
     def begin(self) -> Self:
         """Open the window."""
@@ -208,6 +224,11 @@ class Measurement:
     def _ended(self) -> None:
         if self._after is None:
             raise RuntimeError("this window is still open: read its numbers after the `with` block, or after end()")
+
+
+def _digits(half: float) -> int:
+    """Decimals that show two digits of an uncertainty."""
+    return max(0, 1 - floor(log10(half))) if half > 0 else 6
 
 
 def _shown(domain: Domain) -> bool:

@@ -179,6 +179,21 @@ def test_a_window_lives_on_in_a_forked_child() -> None:
     assert window.end().domains["cpu.package-0"].joules == pytest.approx(40 * window.seconds, rel=0.05)
 
 
+def test_a_window_prints_its_seconds_and_joules(fake_clock, tmp_path: Path) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=0.01), watts=15.0)
+    window = meter.window()
+    assert str(window) == "a window that is still open"
+    with window:
+        fake_clock.advance(2.0)
+    assert str(window) == "2 s, 30.00 ± 0.13 J measured"
+    with eb.measure(probes=["estimate"], root=tmp_path) as guess:
+        pass
+    assert str(guess).endswith("J estimated")
+    with eb.measure(probes=["powercap"], root=tmp_path) as nothing:
+        pass
+    assert "no RAPL zone" in str(nothing)
+
+
 def test_an_exception_in_the_body_ends_the_window_and_goes_on(fake_clock) -> None:
     meter, _ = meter_of(fake_clock, package())
     window = meter.window()
