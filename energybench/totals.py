@@ -57,11 +57,11 @@ def _missing(
     chosen = [domain for name in cut if isinstance(domain := domains[name], Domain)]
     if any(domain.name in WHOLE for domain in chosen):
         return ()
-    covered = {part for domain in chosen for part in (domain.name, *domain.contains)}
+    covered = {part for d in chosen for part in (d.name, *d.contains, *([d.duplicates] if d.duplicates else []))}
     lost = [name for name, e in energies.items() if isinstance(e, Unavailable) and _belongs(name, domains[name])]
     if not any(name.startswith("cpu.") for name in covered.union(lost)):
         lost.append("cpu")
-    return tuple(name for name in lost if name not in covered)
+    return tuple(name for name in lost if not covered & {name, getattr(domains.get(name), "duplicates", None)})
 
 
 def _belongs(name: str, domain: Domain | Unavailable) -> bool:

@@ -53,19 +53,24 @@ class Tally:
         """Take in another tally's counts."""
         self.read_bytes += other.read_bytes
         self.written_bytes += other.written_bytes
-        self.operations.update(other.operations)
-        self.calls.update(other.calls)
-        self.unmapped.update(other.unmapped)
+        # Copies, because the other's thread may be counting.
+        self.operations.update(dict(other.operations))
+        self.calls.update(dict(other.calls))
+        self.unmapped.update(dict(other.unmapped))
 
 
 class CountingMode(_python_dispatch.TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts what its thread dispatches into a tally, and hears kernels that announce themselves."""
+    """Counts what its thread dispatches into a tally, and hears kernels that announce themselves.
+
+    `is_over` ends the counting from another thread: only its own can take it off its stack.
+    """
 
     def __init__(self, tally: Tally) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._tally = tally
         self._deaf = False
         self._heard = 0
+        self.is_over = False
 
     def leave(self) -> None:
         """Off the calling thread's stack of modes; modes that were entered later stay on it."""
@@ -78,7 +83,7 @@ class CountingMode(_python_dispatch.TorchDispatchMode):  # type: ignore[no-untyp
 
     def announced(self, name: str, cost: Cost | None) -> None:
         """A kernel that torch does not dispatch ran in this thread."""
-        if self._deaf:
+        if self._deaf or self.is_over:
             return
         self._heard += 1
         if cost is None:
@@ -88,6 +93,8 @@ class CountingMode(_python_dispatch.TorchDispatchMode):  # type: ignore[no-untyp
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.is_over:
+            return func(*args, **kwargs)
         name = str(func.overloadpacket)
         formula = operations.formula(name)
         if formula is None:

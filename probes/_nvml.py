@@ -16,6 +16,7 @@ from energybench.model import Unavailable
 Handle: TypeAlias = Any
 NOT_INITIALISED, NOT_SUPPORTED, NO_PERMISSION, NO_FUNCTION, UNKNOWN = 1, 3, 4, 13, 999
 ABSENT = {9, 12}  # no driver loaded, no library: the machine may just have no GPU of this make
+COUNT = "nvmlDeviceGetCount"
 NVIDIA, DISPLAY = "0x10de", "0x03"
 
 FAILURES: dict[int, tuple[str, str]] = {
@@ -145,9 +146,13 @@ def open_session() -> tuple[Session | None, int]:
 
 
 def find_boards(session: Session) -> list[Board | Unavailable]:
-    """Every GPU of the machine in NVML's order (by PCI address), lost ones as `Unavailable`."""
+    """Every GPU of the machine in NVML's order (by PCI address), lost ones as `Unavailable`.
+
+    Raises:
+        pynvml.NVMLError: NVML does not even say how many there are.
+    """
     boards: list[Board | Unavailable] = []
-    for index in range(session.ask("nvmlDeviceGetCount") or 0):
+    for index in range(session.nvml.nvmlDeviceGetCount()):
         try:
             boards.append(_board(session, index))
         except session.NVMLError as error:

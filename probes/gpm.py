@@ -21,7 +21,7 @@ from energybench.probes._gpm_calibration import (
     torch_copy,
 )
 from energybench.probes._gpm_chain import SHORTEST_NS, Chain, Meaning, gpm_failure
-from energybench.probes._nvml import Board, Session, failure, find_boards, open_session, visible_boards
+from energybench.probes._nvml import COUNT, Board, Session, failure, find_boards, open_session, visible_boards
 from energybench.probes._nvml_order import ASSUMED, VISIBLE, chosen_uuids
 
 PRIORITY = 20
@@ -62,7 +62,11 @@ def open_probe(
     session, code = open_session()
     if session is None:
         return failure(code, "nvmlInit")
-    boards, is_assumed = visible_boards(find_boards(session)), False
+    try:
+        boards, is_assumed = visible_boards(find_boards(session)), False
+    except session.NVMLError as error:
+        session.close()
+        return failure(error.value, COUNT)  # type: ignore[attr-defined]
     if VISIBLE in environ:
         uuids, is_assumed = chosen_uuids(session, boards, environ)
         boards = [board for board in boards if board.uuid in uuids]
@@ -93,6 +97,7 @@ class Gpm:
         is_assumed: bool = False,
     ) -> None:
         self._session, self._pid, self._factors = session, os.getpid(), dict(factors)
+        self._clock = clock
         self._chains: list[Chain] = []
         self.domains: Mapping[str, Domain | Unavailable] = {}
         started = [(board, _start(session, board, factors.get(board.uuid), clock)) for board in boards]
@@ -119,11 +124,13 @@ class Gpm:
         self._session.close()
 
     def _renew(self) -> None:
-        self._pid = os.getpid()
+        is_forked, self._pid = self._pid != os.getpid(), os.getpid()
         try:
             self._session.renew()
             for chain in self._chains:
                 chain.renew()
+            if is_forked:
+                _wait_for_an_interval(self._clock)  # else a child's first window has nothing to begin from
         except self._session.NVMLError:
             for chain in self._chains:
                 chain.is_stale = True  # each read says why until NVML opens again
@@ -246,7 +253,7 @@ def calibrate(
     if session is None:
         raise RuntimeError(_sentence(failure(code, "nvmlInit")))
     try:
-        board = next((b for b in visible_boards(find_boards(session)) if b.uuid == uuid), None)
+        board = next((b for b in _answering(session) if b.uuid == uuid), None)
         if board is None:
             raise UnknownNameError(f"NVML sees no GPU {uuid}; nvidia-smi -L lists them")
         chain = _start(session, board, None, clock)
@@ -263,6 +270,13 @@ def calibrate(
         session.close()
     save(path or default_path(), uuid, found)
     return found
+
+
+def _answering(session: Session) -> list[Board]:
+    try:
+        return visible_boards(find_boards(session))
+    except session.NVMLError as error:
+        raise RuntimeError(_sentence(failure(error.value, COUNT))) from error  # type: ignore[attr-defined]
 
 
 def _dram(chain: Chain) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from energybench.model import Clock, Domain, Reading, Unavailable
 from energybench.probes._nvml import (
     ABSENT,
+    COUNT,
     NO_FUNCTION,
     NOT_INITIALISED,
     NOT_SUPPORTED,
@@ -79,7 +80,11 @@ def open_probe(
         problem = failure(code, "nvmlInit")
         is_there = code not in ABSENT or has_nvidia_gpu(root)
         return Nvml(None, {"gpu": problem}, {}, clock=clock) if is_there else problem
-    found = find_boards(session)
+    try:
+        found = find_boards(session)
+    except session.NVMLError as error:
+        session.close()
+        return Nvml(None, {"gpu": failure(error.value, COUNT)}, {}, clock=clock)  # type: ignore[attr-defined]
     boards = visible_boards(found)
     is_assumed = False
     if VISIBLE in environ:

@@ -18,7 +18,7 @@ from energybench.model import Clock, Domain, Reading, Unavailable
 from energybench.probes._tables import EnergyTable, ModelledEnergy, energy, table, tables
 
 if TYPE_CHECKING:
-    from energybench.probes._dispatch import Tally
+    from energybench.probes._dispatch import CountingMode, Tally
 
 __all__ = [
     "Counts",
@@ -61,8 +61,21 @@ class Counts:
         return self.read_bytes + self.written_bytes
 
 
+@dataclass(slots=True)
+class Attachment:
+    """One thread's counting: how many windows want it, and the mode on its stack."""
+
+    tally: "Tally"
+    mode: "CountingMode"
+    depth: int = 0
+
+
 class OperatorProbe:
-    """Counts what runs in the threads that are attached, as a counter of bytes."""
+    """Counts what runs in the threads that are attached, as one counter of bytes for the process.
+
+    Windows that are open at once in two threads hold the work of both: they read one counter. Work of a thread that
+    opened no window is in none of them.
+    """
 
     name = "operators"
 
@@ -74,49 +87,67 @@ class OperatorProbe:
         self._clock = clock
         self._lock = threading.Lock()
         self._finished = _dispatch.Tally()
-        self._running: list[Tally] = []
+        self._running: list[Attachment] = []
+        self._windows = 0
         self._thread = threading.local()
         self.domains: Mapping[str, Domain | Unavailable] = {"operators": _domain()}
 
     def attach(self) -> None:
         """Count what the calling thread runs, until `detach`; windows nest."""
-        self._thread.depth = getattr(self._thread, "depth", 0) + 1
-        if self._thread.depth > 1:
-            return
-        tally = self._dispatch.Tally()
-        mode = self._dispatch.CountingMode(tally)
+        own = self._own() or self._begin()
         with self._lock:
-            self._running.append(tally)
-        self._thread.mode, self._thread.tally = mode, tally
-        operations.activate(mode)
-        mode.__enter__()  # type: ignore[no-untyped-call]
+            own.depth += 1
+            self._windows += 1
+            if own.depth == 1:
+                self._running.append(own)
 
     def detach(self) -> None:
-        """End one `attach` of the calling thread; in a thread that has none, nothing happens."""
-        self._thread.depth = getattr(self._thread, "depth", 0) - 1
-        if self._thread.depth > 0:
-            return
-        if self._thread.depth < 0:
-            self._thread.depth = 0
-            return
-        self._thread.mode.leave()
-        operations.deactivate(self._thread.mode)
+        """End one `attach`, of the calling thread if it has one.
+
+        A window that is ended in another thread than it was begun in cannot be told from that thread's others: its
+        counting goes on until no window is open.
+        """
+        own = self._own()
         with self._lock:
-            self._running.remove(self._thread.tally)
-            self._finished.merge(self._thread.tally)
-        self._thread.mode = self._thread.tally = None
+            self._windows = max(self._windows - 1, 0)
+            if own:
+                own.depth -= 1
+            self._end([a for a in self._running if not (a.depth and self._windows)])
+        self._own()
+
+    def _own(self) -> Attachment | None:
+        """The calling thread's attachment; one that another thread has ended is taken off first."""
+        own: Attachment | None = getattr(self._thread, "attachment", None)
+        if own and own.mode.is_over:
+            own.mode.leave()
+            operations.deactivate(own.mode)
+            own = self._thread.attachment = None
+        return own
+
+    def _begin(self) -> Attachment:
+        tally = self._dispatch.Tally()
+        own = self._thread.attachment = Attachment(tally, self._dispatch.CountingMode(tally))
+        operations.activate(own.mode)
+        own.mode.__enter__()  # type: ignore[no-untyped-call]
+        return own
+
+    def _end(self, ended: Sequence[Attachment]) -> None:
+        for attachment in ended:
+            attachment.mode.is_over = True
+            self._running.remove(attachment)
+            self._finished.merge(attachment.tally)
 
     def read(self) -> Sequence[Reading]:
         """The bytes counted since the probe was opened."""
         with self._lock:
-            total = sum(t.read_bytes + t.written_bytes for t in (self._finished, *self._running))
+            total = sum(t.read_bytes + t.written_bytes for t in self._tallies())
         return [(self._clock(), total)]
 
     def counts(self) -> Counts:
         """Everything counted since the probe was opened."""
         whole = self._dispatch.Tally()
         with self._lock:
-            for tally in (self._finished, *self._running):
+            for tally in self._tallies():
                 whole.merge(tally)
         return _counts(whole)
 
@@ -131,9 +162,14 @@ class OperatorProbe:
         }
 
     def close(self) -> None:
-        """Stop counting in the calling thread."""
-        while getattr(self._thread, "depth", 0) > 0:
-            self.detach()
+        """Stop counting, in every thread."""
+        with self._lock:
+            self._windows = 0
+            self._end(list(self._running))
+        self._own()
+
+    def _tallies(self) -> list["Tally"]:
+        return [self._finished, *(attachment.tally for attachment in self._running)]
 
 
 def open_probe(*, root: Path = Path("/"), clock: Clock = time.perf_counter_ns) -> OperatorProbe | Unavailable:  # noqa: ARG001
@@ -164,10 +200,10 @@ def _domain() -> Domain:
         quantity="operand_bytes",
         resolution=0.0,
         tick=0.0,
-        scope="thread",
+        scope="process",
         provenance="modelled",
         additive=False,
-        exclusive=True,
+        exclusive=False,
         source="torch's dispatcher, energybench.operations",
     )
 

@@ -18,6 +18,15 @@ from energybench.probes._cpu_time import cpu_seconds
 ON_REQUEST = True
 PRIORITY = 0
 VARIABLE = "ENERGYBENCH_SIMULATE"
+BOUNDS = {
+    "packages": (1, 64),
+    "dram_share": (0, 100),
+    "idle_watts": (0, 1e5),
+    "busy_watts": (0, 1e5),
+    "bytes_per_cpu_second": (0, 1e15),
+    "tick": (1e-6, 10),
+    "range_joules": (1, 1e12),
+}
 SPELLED = {"", "1", "true", "yes", "on"}
 
 
@@ -65,7 +74,7 @@ def parse(spec: str) -> Machine:
     """Read `NAME,key=value,…`, either part optional.
 
     Raises:
-        UnknownNameError: neither a machine nor a setting.
+        UnknownNameError: neither a machine nor a setting, or a value outside its bounds.
     """
     machine = Machine()
     known = {field.name: float if "." in str(field.default) else int for field in fields(Machine)}
@@ -90,8 +99,9 @@ def _number(key: str, text: str, kind: type) -> float:
         value: float = kind(text)
     except ValueError as error:
         raise UnknownNameError(f"{VARIABLE}: {key}={text!r} is not a number") from error
-    if value < 0 or (value == 0 and key in ("packages", "tick", "range_joules")):
-        raise UnknownNameError(f"{VARIABLE}: {key}={text} is out of range; give a positive number")
+    low, high = BOUNDS[key]
+    if not low <= value <= high:  # NaN is in no bounds either
+        raise UnknownNameError(f"{VARIABLE}: {key}={text} is out of range; give a number from {low:g} to {high:g}")
     return value
 
 

@@ -484,6 +484,14 @@ def test_a_twin_counts_where_the_original_cannot_be_read() -> None:
     assert disjoint(domains, {"cpu.package-0": LOST, "cpu.socket-0": ENERGY}) == ["cpu.socket-0"]
 
 
+def test_a_twin_that_counts_or_an_original_that_does_is_not_missing() -> None:
+    original = Domain(name="cpu.package-0", probe="p")
+    twin = Domain(name="cpu.package-0.mmio", probe="p", duplicates="cpu.package-0")
+    domains = {"cpu.package-0": original, "cpu.package-0.mmio": twin}
+    assert total(domains, {"cpu.package-0": LOST, "cpu.package-0.mmio": ENERGY}).missing == ()
+    assert total(domains, {"cpu.package-0": ENERGY, "cpu.package-0.mmio": LOST}).missing == ()
+
+
 def test_the_boards_meter_stands_for_the_machine_only_where_no_processor_is_read() -> None:
     domains = {n: Domain(name=n, probe="p") for n in ("cpu.package-0", "node", "gpu.0")}
     assert disjoint(domains, dict.fromkeys(domains, ENERGY)) == ["cpu.package-0", "gpu.0"]

@@ -402,6 +402,15 @@ def test_a_driver_that_refuses_is_a_gpu_that_cannot_be_read(nvml, tmp_path, code
     probe.close()
 
 
+def test_a_driver_that_cannot_count_its_gpus_is_a_gpu_that_cannot_be_read(nvml, tmp_path):
+    nvml.fail("nvmlDeviceGetCount_v2", 999)
+    probe = probe_module.open_probe(root=tmp_path, clock=nvml.clock, environ={})
+    assert list(probe.domains) == ["gpu"]
+    assert probe.domains["gpu"].reason == "nvmlDeviceGetCount: an unknown error of the driver"
+    assert (probe.read(), probe.state(), nvml.clients) == ([], {}, 0)
+    probe.close()
+
+
 def test_no_driver_and_no_card_is_nothing_of_this_kind(nvml, tmp_path):
     nvml.fail("nvmlInitWithFlags", 9)
     assert probe_module.open_probe(root=tmp_path, clock=nvml.clock, environ={}) == Unavailable(

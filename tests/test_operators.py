@@ -329,6 +329,58 @@ def test_threads_are_counted_where_they_are_attached(probe):
     assert total_of(probe) == 160
 
 
+def in_a_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_two_threads_share_one_counter_and_the_domain_says_so(probe):
+    a = torch.randn(10)
+    domain = probe.domains["operators"]
+    assert (domain.scope, domain.exclusive) == ("process", False)
+
+    def attached():
+        probe.attach()
+        a.add(1)
+        probe.detach()
+
+    probe.attach()
+    in_a_thread(attached)
+    assert total_of(probe) == 80
+    a.add(1)
+    assert total_of(probe) == 160
+    probe.detach()
+
+
+def test_a_window_that_another_thread_ends_does_not_count_for_ever(probe):
+    a = torch.randn(10)
+    probe.attach()
+    a.add(1)
+    in_a_thread(probe.detach)
+    a.add(1)
+    operations.record("test.nobody_listens")
+    assert total_of(probe) == 80
+    probe.attach()
+    a.add(1)
+    probe.detach()
+    a.add(1)
+    assert total_of(probe) == 160
+    assert probe.counts().calls == {"aten.add": 2}
+    assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+
+
+def test_a_window_that_another_thread_ends_leaves_that_threads_own_counting(probe):
+    a = torch.randn(10)
+    probe.attach()
+    probe.attach()
+    in_a_thread(probe.detach)
+    a.add(1)
+    probe.detach()
+    a.add(1)
+    assert total_of(probe) == 80
+
+
 def test_detaching_leaves_a_mode_that_was_entered_later_in_place(probe):
     a = torch.randn(4, 4)
     probe.attach()

@@ -7,6 +7,7 @@ import pytest
 
 from energybench.model import Domain, Energy, Unavailable
 from energybench.probes import powercap
+from energybench.totals import disjoint
 
 
 @pytest.fixture
@@ -23,6 +24,17 @@ def opened(sysfs, clock) -> powercap.Powercap:
 
 def additive(probe) -> list[str]:
     return sorted(name for name, d in probe.domains.items() if isinstance(d, Domain) and d.additive)
+
+
+def in_total(probe, *failed: str) -> list[str]:
+    joule = Energy(joules=1.0, standard_uncertainty=0.1, provenance="measured", probe="powercap", components={})
+    read = [name for name, domain in probe.domains.items() if isinstance(domain, Domain) and name not in failed]
+    return sorted(disjoint(probe.domains, dict.fromkeys(read, joule)))
+
+
+def readings_of(probe) -> dict[str, object]:
+    names = [name for name, domain in probe.domains.items() if isinstance(domain, Domain)]
+    return dict(zip(names, (raw for _, raw in probe.read()), strict=True))
 
 
 def test_a_machine_without_the_tree_says_what_to_load(tmp_path: Path, quick) -> None:
@@ -50,7 +62,7 @@ def test_zones_are_told_apart_by_name_and_not_by_their_number(sysfs, quick) -> N
 def test_psys_core_uncore_and_the_memory_mapped_twin_are_shown_and_never_added(sysfs, quick) -> None:
     sysfs.powercap.laptop()
     probe = opened(sysfs, quick)
-    assert additive(probe) == ["cpu.package-0"]
+    assert in_total(probe) == ["cpu.package-0"]
     assert {"platform.psys", "cpu.core-0", "cpu.uncore-0", "cpu.package-0.mmio"} <= set(probe.domains)
     assert probe.domains["cpu.package-0"].contains == ("cpu.core-0", "cpu.uncore-0")
     assert probe.domains["cpu.package-0.mmio"].duplicates == "cpu.package-0"
@@ -119,7 +131,7 @@ def test_a_forbidden_zone_gives_the_command_that_opens_it_and_the_others_go_on(s
     assert additive(probe) == ["cpu.dram-0", "cpu.dram-1", "cpu.package-1"]
 
 
-@pytest.mark.parametrize("text", ["", "12345", "Unavailable\n", "-1x\n"])
+@pytest.mark.parametrize("text", ["", "12x", "Unavailable\n", "-1x\n"])
 def test_half_a_number_is_no_number(sysfs, quick, text: str) -> None:
     zones = sysfs.powercap.laptop()
     probe = opened(sysfs, quick)
@@ -139,6 +151,139 @@ def test_a_zone_that_vanishes_says_so_and_is_read_again_when_it_comes_back(sysfs
     zones["package"].come_back()
     probe.read()
     assert probe.read()[0][1] == zones["package"].energy_uj
+
+
+def test_a_mapped_twin_counts_where_its_original_cannot_be_read(sysfs, quick) -> None:
+    zones = sysfs.powercap.laptop(mode=0o444)
+    assert in_total(opened(sysfs, quick), "cpu.package-0") == ["cpu.package-0.mmio"]
+    zones["package"].set_mode(0o400)
+    with sysfs.unprivileged():
+        probe = opened(sysfs, quick)
+    assert isinstance(probe.domains["cpu.package-0"], Unavailable)
+    assert in_total(probe) == ["cpu.package-0.mmio"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("max_energy_range_uj", b"abc\n"), ("max_energy_range_uj", b"-5\n"), ("name", b"package-\xff\n")],
+)
+def test_a_zone_with_a_damaged_file_is_unavailable_and_the_others_go_on(sysfs, quick, file, content) -> None:
+    zones = sysfs.powercap.xeon_2s(mode=0o444)
+    (zones["package-1"].path / file).write_bytes(content)
+    probe = opened(sysfs, quick)
+    problem = probe.domains["cpu.package-intel-rapl-0"]
+    assert isinstance(problem, Unavailable)
+    assert "damaged" in problem.reason
+    assert "cpu.package-0" in additive(probe)
+
+
+@pytest.mark.parametrize("file", ["name", "max_energy_range_uj", ""])
+def test_a_hidden_zone_gives_the_command_that_opens_it_and_the_others_go_on(sysfs, quick, file: str) -> None:
+    zones = sysfs.powercap.xeon_2s(mode=0o444)
+    hidden = zones["package-1"].path / file
+    hidden.chmod(0o700 if not file else 0o400)
+    with sysfs.unprivileged():
+        probe = opened(sysfs, quick)
+    hidden.chmod(0o755)
+    problem = probe.domains["cpu.package-intel-rapl-0"]
+    assert isinstance(problem, Unavailable)
+    link = sysfs.root / "sys/class/powercap/intel-rapl:0"
+    assert problem.remedy == (f"sudo chmod a+r {link / file}" if file else f"sudo chmod a+rx {hidden}")
+    assert {"cpu.package-0", "cpu.dram-0"} <= set(additive(probe))
+
+
+def test_a_machine_whose_every_zone_is_hidden_says_how_to_open_the_first(sysfs, quick) -> None:
+    zones = sysfs.powercap.epyc()
+    zones["package"].path.chmod(0o700)
+    with sysfs.unprivileged():
+        problem = powercap.open_probe(root=sysfs.root, clock=quick)
+    assert isinstance(problem, Unavailable)
+    assert problem.remedy == f"sudo chmod a+rx {zones['package'].path}"
+
+
+def test_a_tree_that_may_not_be_listed_gives_the_command_that_opens_it(sysfs, quick) -> None:
+    sysfs.powercap.epyc(mode=0o444)
+    tree = sysfs.root / "sys/class/powercap"
+    tree.chmod(0o700)
+    with sysfs.unprivileged():
+        problem = powercap.open_probe(root=sysfs.root, clock=quick)
+    assert isinstance(problem, Unavailable)
+    assert problem.remedy == f"sudo chmod a+rx {tree}"
+
+
+@pytest.mark.parametrize("count", ["-1\n", "262143328851\n"])
+def test_a_count_outside_the_range_is_damaged(sysfs, quick, count: str) -> None:
+    zones = sysfs.powercap.laptop()
+    probe = opened(sysfs, quick)
+    zones["package"].set_text(count)
+    problem = readings_of(probe)["cpu.package-0"]
+    assert isinstance(problem, Unavailable)
+    assert "damaged" in problem.reason
+    zones["package"].set_text("262143328850\n")
+    assert readings_of(probe)["cpu.package-0"] == 262143328850
+
+
+def test_a_plain_file_may_end_without_a_newline(sysfs, quick) -> None:
+    zones = sysfs.powercap.laptop()
+    probe = opened(sysfs, quick)
+    zones["package"].set_text("12345")
+    assert readings_of(probe)["cpu.package-0"] == 12345
+
+
+def test_a_plain_file_that_is_just_being_written_is_waited_for(sysfs, quick) -> None:
+    package = sysfs.powercap.epyc()["package"]
+    writes: list[str | None] = []
+
+    def clock() -> int:
+        text = writes.pop(0) if writes else None
+        if text is not None:
+            package.set_text(text)
+        return quick()
+
+    probe = opened(sysfs, clock)
+    quick.look_ns = 1000
+    writes += ["", None, None, None, "7", None, "77\n"]
+    assert readings_of(probe)["cpu.package-0"] == 77
+
+
+def test_a_file_that_is_replaced_is_read_anew(sysfs, quick) -> None:
+    zones = sysfs.powercap.laptop()
+    probe = opened(sysfs, quick)
+    fresh = zones["package"].path / "fresh"
+    fresh.write_text("4242\n")
+    fresh.replace(zones["package"].path / "energy_uj")
+    assert readings_of(probe)["cpu.package-0"] == 4242
+
+
+def test_dies_that_stand_alike_and_move_apart_are_no_mirrors(sysfs, quick) -> None:
+    dies = sysfs.powercap.mirrored_dies(2)
+    for die in dies:
+        die.set_ticks(10_000_000)
+
+    def clock() -> int:
+        for die, ticks in zip(dies, (10, 30), strict=True):
+            die.set_ticks(die.ticks + ticks)
+        return quick()
+
+    assert additive(opened(sysfs, clock)) == ["cpu.package-0-die-0", "cpu.package-0-die-1"]
+
+
+def test_a_read_that_was_interrupted_is_read_again(sysfs, quick) -> None:
+    package = sysfs.powercap.epyc()["package"]
+    pauses: list[float] = []
+
+    def clock() -> int:
+        if pauses and (pause := pauses.pop(0)):
+            package.add_joules(1)
+            quick.advance(pause)
+        return quick()
+
+    probe = opened(sysfs, clock)
+    quick.look_ns = 1000
+    pauses += [0.0, 0.01]
+    ns, raw = probe.read()[0]
+    assert raw == package.energy_uj > 0
+    assert quick.ns - ns < 10_000
 
 
 def test_the_tick_is_measured(powercap_fuse, tmp_path: Path) -> None:
