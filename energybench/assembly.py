@@ -1,6 +1,8 @@
 """What was measured of a point -> its record, with the flags that a reader must know of."""
 
+import json
 import math
+import numbers
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,10 @@ from energybench.stepping import Warm
 
 ALIASED = 0.03
 SLOWER = 0.05
+
+
+class TaskError(ValueError):
+    """A task that says what cannot be; the message names the workload and what is wrong."""
 
 
 class Counting(Protocol):
@@ -41,6 +47,7 @@ class Setting:
     quiet: Quiet
     protocol: Mapping[str, Any]
     probes: Mapping[str, Any]
+    sources: list[list[str]]
     throttled_before: int | None
     provenance: Provenance
 
@@ -64,18 +71,14 @@ def assemble(point: Point, task: Task, measured: Measured, setting: Setting, cou
     """Judge the quality, count the operators, and put a record together."""
     windows = measured.windows
     alias = Alias(residual=_residual(measured), domains=measured.blinking)
-    metrics = _metrics(measured, alias, task, setting.provenance)
+    metrics = _metrics(measured, alias, task, point.workload.name, setting.provenance)
     parts: dict[str, Any] = {
         "schema": 1,
         "id": measured.id,
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "energybench": energybench.__version__,
         **_circumstances(setting, len(windows)),
-        "workload": {
-            "name": point.workload.name,
-            "version": point.workload.version,
-            "definition": dict(task.definition),
-        },
+        "workload": _workload(point, task),
         "parameters": dict(point.parameters),
         **_amounts(windows, alias),
         "idle": [dump(idle) for idle in measured.idles],
@@ -89,19 +92,41 @@ def assemble(point: Point, task: Task, measured: Measured, setting: Setting, cou
     return parse(parts)
 
 
+def _workload(point: Point, task: Task) -> dict[str, Any]:
+    work, source = point.workload, getattr(point, "source", None)
+    values = {"name": work.name, "version": work.version, "definition": plain_values(task.definition)}
+    return values | ({"source": source} if source else {})
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, Any]:
+    """A definition as it will be read back from JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+    return plain
+
+
+def judged(name: str, quality: Mapping[str, Any]) -> dict[str, float]:
+    """What `evaluate` gave, as finite numbers; whatever else it gave is named."""
+    if not isinstance(quality, Mapping):
+        raise TaskError(f"{name}: evaluate() gave {quality!r}; it gives a dict of numbers by their names")
+    for metric, value in quality.items():
+        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+            raise TaskError(f"{name}: evaluate() gave {metric}={value!r}; each of its values is a finite number")
+    return {str(metric): float(value) for metric, value in quality.items()}
+
+
 def dump(part: Part) -> dict[str, Any]:
     """A part of a record as plain values; what is absent is absent."""
     return part.model_dump(mode="json", exclude_none=True)
 
 
-def _metrics(measured: Measured, alias: Alias, task: Task, provenance: Provenance) -> dict[str, Metric]:
+def _metrics(measured: Measured, alias: Alias, task: Task, name: str, provenance: Provenance) -> dict[str, Metric]:
     windows = measured.windows
     metrics = {
         **results.energy_metrics(windows, measured.idles, alias),
         **results.estimate_metrics(windows),
         **results.time_metrics(windows),
         **results.traffic_metrics(windows, provenance),
-        **results.quality_metrics(task.evaluate(), getattr(task, "judged", None)),
+        **results.quality_metrics(judged(name, task.evaluate()), getattr(task, "judged", None)),
     }
     if task.file_bytes is not None:
         metrics["file_bytes"] = exact(float(task.file_bytes), unit="B", provenance="measured")
@@ -117,6 +142,7 @@ def _circumstances(setting: Setting, windows: int) -> dict[str, Any]:
         "machine": dict(setting.machine),
         "quiet": {"quiet": setting.quiet.quiet, "reasons": list(setting.quiet.reasons)},
         "probes": dict(setting.probes),
+        "sources": setting.sources,
     }
 
 

@@ -4,14 +4,13 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from energybench import stepping
-from energybench.assembly import Counting, Measured, Setting, assemble
+from energybench.assembly import Counting, Measured, Setting, TaskError, assemble, plain_values
 from energybench.dephase import Gap, choose_gap
 from energybench.journal import Journal
 from energybench.meter import Meter
@@ -20,6 +19,14 @@ from energybench.record import Idle, Record, Window
 from energybench.settings import Failure, Outcome, Point, Progress, Settings
 from energybench.stepping import Bench, Warm
 from energybench.store import Store, StoreError, read
+
+
+class SamePointError(ValueError):
+    """Two points of one run that their records could not tell apart."""
+
+
+class ExitedError(RuntimeError):
+    """A workload that called sys.exit, which would end the whole run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +63,7 @@ class Campaign:
 
     def prepare(self, points: Sequence[Point]) -> None:
         """Make every point ready that has no record yet; what changed since the journal starts anew."""
+        _refuse_twins(points, self.settings)
         for number, point in enumerate(points):
             self.tell(Progress(stage="prepare", done=number, total=len(points), point=point))
             key = key_of(point, self.settings)
@@ -64,8 +72,9 @@ class Campaign:
             begin = self.bench.clock()
             try:
                 task = point.workload.prepare(point.parameters, seed=self.settings.seed, quick=self.settings.quick)
-            except Exception as error:
-                self.failures.append(Failure(point=point, error=error))
+                check(point.workload.name, task)
+            except (Exception, SystemExit) as error:
+                self.failures.append(Failure(point=point, error=as_error(error)))
                 continue
             seconds = (self.bench.clock() - begin) / 1e9
             self.entries.append(Entry(point=point, key=key, task=task, prepare_seconds=seconds))
@@ -124,7 +133,7 @@ class Campaign:
     def close(self) -> None:
         """Give back what tasks hold, and close the journal."""
         for entry in self.entries:
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 entry.task.close()
         self.journal.close()
 
@@ -203,11 +212,39 @@ class Campaign:
             yield
         except StoreError:
             raise
-        except Exception as error:
-            self.failures.append(Failure(point=entry.point, error=error))
+        except (Exception, SystemExit) as error:
+            self.failures.append(Failure(point=entry.point, error=as_error(error)))
             self.entries.remove(entry)
-            with suppress(Exception):
+            with suppress(Exception, SystemExit):
                 entry.task.close()
+
+
+def _refuse_twins(points: Sequence[Point], settings: Settings) -> None:
+    seen: set[str] = set()
+    for point in points:
+        key = key_of(point, settings)
+        if key in seen:
+            name = point.workload.name
+            raise SamePointError(f"{name}: two points have this name and the same parameters; give each its own name")
+        seen.add(key)
+
+
+def check(name: str, task: Task) -> None:
+    """Refuse at once what a record could not hold after an hour of measuring."""
+    if not isinstance(task.samples, int) or task.samples < 1:
+        raise TaskError(f"{name}: its task has samples={task.samples!r}; it is a whole number, 1 or more")
+    try:
+        plain_values(task.definition)
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"{name}: the definition of its task cannot be written as JSON: {error}") from error
+
+
+def as_error(error: Exception | SystemExit) -> Exception:
+    """The error of a point; a workload that exits is one that failed."""
+    if isinstance(error, Exception):
+        return error
+    exited = ExitedError(f"the workload called sys.exit({'' if error.code is None else repr(error.code)})")
+    return exited.with_traceback(error.__traceback__)
 
 
 def length_of_window(meter: Meter, settings: Settings) -> float:
@@ -224,21 +261,16 @@ def length_of_window(meter: Meter, settings: Settings) -> float:
 def key_of(point: Point, settings: Settings) -> str:
     """Ten hexadecimal digits that stand for a point: the same work, the same key."""
     work = point.workload
-    return digest([work.name, work.version, dict(point.parameters), settings.seed, settings.quick])
+    source = getattr(point, "source", None)
+    return digest([work.name, work.version, dict(point.parameters), settings.seed, settings.quick, source])
 
 
 def record_key(record: Record) -> str:
     """The key of the point that a record is of."""
     work = record.workload
-    return digest([work.name, work.version, record.parameters, record.seed, record.quick])
+    return digest([work.name, work.version, record.parameters, record.seed, record.quick, work.source])
 
 
 def digest(value: object) -> str:
     """Ten hexadecimal digits of plain JSON values."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:10]
-
-
-def plain_values(values: Mapping[str, object]) -> dict[str, Any]:
-    """A definition as it will be read back from JSON."""
-    plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
-    return plain

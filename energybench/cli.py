@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def energybench(
         bool,
         typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
-    traceback: Annotated[
+    _traceback: Annotated[
         bool,
         typer.Option("--traceback", help="Show Python's traceback of an error.", callback=_allow_traceback),
     ] = False,
@@ -197,4 +198,27 @@ def report(
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script."""
-    sys.exit(boundary.call(app, sys.argv[1:] if arguments is None else arguments))
+    _open_closed_streams()
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = boundary.call(app, words)
+    except Exception:  # --traceback asks for it; the exit codes of `measure` stay the command's all the same
+        if next((word for word in words if not word.startswith("-")), "") != "measure":
+            raise
+        traceback.print_exc()
+        code = boundary.MEASURE_FAILED
+    sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Where a standard stream was closed (`>&-`), let nothing else take its number: what is said there is lost."""
+    streams = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+    for number, name, mode in streams:
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+        os.set_inheritable(number, True)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- as long as we run

@@ -9,11 +9,49 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
+from pydantic import Field, ValidationError
+
+from energybench.record import Count, Idle, NonNegative, Part, Window
 from energybench.store import Store, StoreError, sync_folder, why
 
 Line = dict[str, Any]
+
+
+class _Run(Part):
+    spec: str
+    run: str
+
+
+class _Rest(Idle):
+    watts: dict[str, float]
+
+
+class _Idle(Part):
+    values: _Rest
+
+
+class _Ready(Part):
+    point: str
+    steps: Annotated[int, Field(ge=1)]
+    gap: NonNegative
+    residual: NonNegative
+    definition: dict[str, Any]
+
+
+class _Window(Part):
+    point: str
+    round: Count
+    values: Window
+
+
+class _Record(Part):
+    point: str
+    path: str
+
+
+_EVENTS: dict[str, type[Part]] = {"run": _Run, "idle": _Idle, "ready": _Ready, "window": _Window, "record": _Record}
 
 
 class Journal:
@@ -44,7 +82,11 @@ class Journal:
 
     @classmethod
     def resume(cls, store: Store, spec: str) -> Self | None:
-        """The newest journal of a run that asked for the same; None where all such runs were finished."""
+        """The newest journal of a run that asked for the same; None where all such runs were finished.
+
+        Raises:
+            StoreError: a line of it is damaged.
+        """
         files = [*store.journals.glob(f"{spec}-*.jsonl"), *store.fallback.glob(f"{spec}-*.jsonl")]
         for path in sorted(files, key=lambda file: file.stat().st_mtime, reverse=True):
             lines = list(_whole_lines(path))
@@ -129,11 +171,25 @@ def _write(descriptor: int, lines: list[Line]) -> None:
 
 
 def _whole_lines(path: Path) -> Iterator[Line]:
-    for text in path.read_bytes().splitlines(keepends=True):
+    for number, text in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not text.endswith(b"\n"):
             return
         try:
             line = json.loads(text)
         except ValueError:
             return
+        if not _is_event(line):
+            raise StoreError(f"{path}, line {number} is damaged; move it away and run again")
         yield line
+
+
+def _is_event(line: object) -> bool:
+    """Whether a line is one that a run writes, with all that its event has."""
+    kind = line.get("event") if isinstance(line, dict) else None
+    if not isinstance(kind, str) or kind not in _EVENTS:
+        return False
+    try:
+        _EVENTS[kind].model_validate(line)
+    except ValidationError:
+        return False
+    return True

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +100,12 @@ def held_signals() -> Iterator[set[signal.Signals]]:
 
 def spawn(command: Sequence[str], *, mask: set[signal.Signals], stdout: int | None) -> int:
     """Start the command with our stdin and stderr, found on PATH; gives its process id."""
+    if not command[0]:
+        raise CommandNotFoundError("the command is empty; name a program")
     actions = [] if stdout is None else [(os.POSIX_SPAWN_DUP2, stdout, 1)]
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed
+        with suppress(OSError, ValueError):
+            stream.flush()
     try:
         return os.posix_spawnp(
             command[0],
@@ -127,9 +130,21 @@ def _why_not(name: str, error: OSError) -> CommandError:
         return CommandError(
             f"{name!r} is not a program; a script needs a first line such as #!/bin/sh, or run: sh {name}"
         )
+    if error.errno == errno.EACCES and not _is_program(Path(name)):
+        return CommandError(f"{name!r} is not a program; name one, or the interpreter that runs it")
     if error.errno == errno.EACCES:
         return CommandError(f"{name!r} may not be executed; run: chmod +x {name}")
     return CommandError(f"{name!r} cannot run: {error.strerror}")
+
+
+def _is_program(path: Path) -> bool:
+    """Whether a file begins as scripts and programs do; one that cannot be read may be one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return True
+    return start.startswith(b"#!") or start == b"\x7fELF"
 
 
 def wait(pid: int) -> tuple[int, Any, bool]:

@@ -13,16 +13,21 @@ from energybench.model import Parameter, UnknownNameError, Workload
 Value: TypeAlias = int | float | str | bool
 
 
+class SameNameError(ValueError):
+    """Two workloads of one name: their records could not be told apart."""
+
+
 class ParameterError(ValueError):
     """A parameter that was given no value, or one that its workload does not take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One workload with a value for each of its parameters."""
+    """One workload with a value for each of its parameters; `source` is the SHA-256 of its file."""
 
     workload: Workload
     parameters: Mapping[str, Value]
+    source: str | None = None
 
     @property
     def label(self) -> str:
@@ -36,11 +41,25 @@ def points(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> list[Poi
     Raises:
         UnknownNameError: no such workload, or a parameter that one of them does not have.
         ParameterError: a value that does not fit.
+        SameNameError: two workloads of one name.
     """
-    loaded = [works.load(name) for name in dict.fromkeys(names)]
     return [
-        Point(workload=workload, parameters=parameters) for workload in loaded for parameters in expand(workload, given)
+        Point(workload=workload, parameters=parameters, source=works.source(workload))
+        for workload in _loaded(names)
+        for parameters in expand(workload, given)
     ]
+
+
+def _loaded(names: Sequence[str]) -> list[Workload]:
+    """Each workload once, however often and by whatever path it was named."""
+    places = {works.place(name): name for name in reversed(names)}
+    found: dict[str, tuple[str, Workload]] = {}
+    for name in dict.fromkeys(places[works.place(name)] for name in names):
+        workload = works.load(name)
+        first, known = found.setdefault(workload.name, (name, workload))
+        if known is not workload:
+            raise SameNameError(f"{first} and {name} are both named {workload.name!r}; give one of them another name")
+    return [workload for _, workload in found.values()]
 
 
 def parse(given: Sequence[str], flags: Mapping[str, str | None]) -> dict[str, list[str]]:

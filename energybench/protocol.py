@@ -100,7 +100,8 @@ def run(
     tell(Progress(stage="preflight", done=0, total=1))
     store.check()
     setting = _look(meter, settings, machine, quietness, sleep)
-    spec = digest([[key_of(point, settings) for point in points], asdict(settings), setting.machine["id"]])
+    keys = [key_of(point, settings) for point in points]
+    spec = digest([keys, asdict(settings), setting.machine["id"], setting.sources])
     journal = (Journal.resume(store, spec) if resume else None) or Journal.start(store, spec, {"run": _run_id()})
     bench = Bench(meter=meter, clock=clock, sleep=sleep, align=settings.align, trace_hz=settings.trace_hz)
     campaign = Campaign(bench, store, settings, journal, tell)
@@ -134,6 +135,7 @@ def _look(
         quiet=quietness or quiet(state=state, sleep=sleep),
         protocol={"version": VERSION, **asdict(settings)},
         probes=json.loads(json.dumps(state, default=str)),
+        sources=stepping.sources(meter),
         throttled_before=host.throttle_count(),
         provenance="simulated" if "simulated" in kinds else "measured",
     )

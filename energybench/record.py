@@ -140,11 +140,15 @@ class Metric(Part):
 
 
 class WorkloadPart(Part):
-    """What was run; `definition` is what two records must share to be comparable."""
+    """What was run; `definition` is what two records must share to be comparable.
+
+    `source` is the SHA-256 of the workload's file, where it has one.
+    """
 
     name: str
     version: int
     definition: dict[str, JsonValue]
+    source: str | None = None
 
 
 class ProtocolPart(Part):
@@ -204,6 +208,7 @@ class Record(Part):
     operators: OperatorsPart | None = None
     flags: list[str] = []
     probes: dict[str, JsonValue] = {}
+    sources: list[list[str]] | None = None
     trace: list[list[JsonValue]] | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -70,9 +70,9 @@ def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alia
     gap_doubt = gap_uncertainty(gaps, busy_watts=busy_watts, idle_watts=idle_watts, idle_uncertainty=doubt)
     noise = [random_part(energies_of(w.domains, first.domains)) / w.samples for w in windows]
 
-    def metric(values: list[float], shared: Iterable[float]) -> Metric:
-        systematic = math.hypot(*shared) / samples
-        return repeated(values, unit="J", provenance=first.provenance, noise=noise, systematic=systematic)
+    def metric(values: list[float], shared: Iterable[float], *, signed: bool = False) -> Metric:
+        systematic, kind = math.hypot(*shared) / samples, first.provenance
+        return repeated(values, unit="J", provenance=kind, noise=noise, systematic=systematic, signed=signed)
 
     gross = [(_joules(w) - idle_watts * w.gap_seconds) / w.samples for w in windows]
     gain = gain_part(windows, first.domains)
@@ -80,7 +80,9 @@ def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alia
     if rest:
         net = [(_joules(w) - idle_watts * w.seconds) / w.samples for w in windows]
         share = abs(sum(n * w.samples for n, w in zip(net, windows, strict=True)) / joules)
-        metrics["net_joules_per_sample"] = metric(net, (gain * share, unseen, gap_doubt, doubt * (seconds - gaps)))
+        metrics["net_joules_per_sample"] = metric(
+            net, (gain * share, unseen, gap_doubt, doubt * (seconds - gaps)), signed=True
+        )
     return metrics
 
 
@@ -148,6 +150,7 @@ def repeated(
     noise: Sequence[float] = (),
     systematic: float = 0.0,
     higher_is_better: bool = False,
+    signed: bool = False,
 ) -> Metric:
     """The mean of repeats with a t interval, widened by what repeats cannot show.
 
@@ -159,6 +162,7 @@ def repeated(
             chance (or because they are locked to the sensor): the larger of the two is believed.
         systematic: standard uncertainty that all windows share.
         higher_is_better: which way is up.
+        signed: the quantity may be below 0, as net joules are; else its interval ends at 0.
     """
     n, value = len(values), statistics.fmean(values)
     scatter = stats.standard_error(values) if n > 1 else 0.0
@@ -167,9 +171,10 @@ def repeated(
     repeatability = max(scatter, stated)
     interval = stats.combined_interval(value, repeatability, degrees, systematic)
     known = n > 1 or repeatability > 0
+    low = interval.low if signed else max(interval.low, min(value, 0.0))
     return Metric(
         value=value,
-        low=interval.low if known else None,
+        low=low if known else None,
         high=interval.high if known else None,
         standard_uncertainty=interval.standard_uncertainty if known else None,
         repeatability=repeatability if known else None,

@@ -115,6 +115,11 @@ def energy_domains(meter: Meter) -> list[Domain]:
     return [d for d in readable if d.quantity == "joules" and d.provenance != "estimated"]
 
 
+def sources(meter: Meter) -> list[list[str]]:
+    """What this meter reads: domain, probe and provenance of each. Windows of other sources are never mixed in."""
+    return sorted([domain.name, domain.probe, domain.provenance] for domain in meter.readable.values())
+
+
 def plain(window: Measurement) -> dict[str, Any]:
     """What a window measured, in plain values with the names of a record."""
     values: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """Records on disk: one JSON file a parameter point, written whole or not at all, read back and validated."""
 
 import contextlib
+import itertools
 import os
 import re
 import tempfile
@@ -103,8 +104,12 @@ def iter_records(path: Path) -> Iterator[Stored | Problem]:
     """Every record in a file or below a folder, by name; what is unreadable comes as a `Problem`."""
     if not path.exists():
         raise StoreError(f"{path} does not exist. Run `energybench run` first, or give the folder of your records.")
-    files = [path] if path.is_file() else sorted(path.rglob("*.json"))
-    return (_load(file) for file in files if not file.name.startswith("."))
+    if not path.is_dir():
+        return iter([_load(path)])
+    closed: list[OSError] = []
+    names = [Path(folder, name) for folder, _, files in os.walk(path, onerror=closed.append) for name in files]
+    files = sorted(file for file in names if file.suffix == ".json" and not file.name.startswith("."))
+    return itertools.chain((_unreadable(Path(error.filename), error) for error in closed), map(_load, files))
 
 
 def read_all(path: Path) -> tuple[list[Stored], list[Problem]]:
@@ -113,11 +118,17 @@ def read_all(path: Path) -> tuple[list[Stored], list[Problem]]:
     return [f for f in found if isinstance(f, Stored)], [f for f in found if isinstance(f, Problem)]
 
 
+def _unreadable(path: Path, error: OSError) -> Problem:
+    return Problem(path=path, reason=f"cannot be read ({why(error)})", remedy="Make it readable, or move it away.")
+
+
 def _load(path: Path) -> Stored | Problem:
+    if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
+        return Problem(path=path, reason="is not a regular file", remedy="Move it away.")
     try:
         return Stored(path=path, record=schema.loads(path.read_bytes()))
     except OSError as error:
-        return Problem(path=path, reason=f"cannot be read ({why(error)})", remedy="Make it readable, or move it away.")
+        return _unreadable(path, error)
     except VersionError as error:
         return Problem(
             path=path,

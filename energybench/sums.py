@@ -11,12 +11,20 @@ SHARED = ("gain",)
 
 
 def common_total(windows: Sequence[Window]) -> list[Window]:
-    """The windows whose totals cover the same domains: the largest such group. Others are never compared."""
-    cuts = Counter(tuple(w.total.domains) for w in windows if w.total)
-    if not cuts:
+    """The windows whose totals are of one kind: the largest such group. Others are never compared."""
+    kinds = Counter(kind for w in windows if (kind := _kind(w)))
+    if not kinds:
         return []
-    cut = cuts.most_common(1)[0][0]
-    return [w for w in windows if w.total and tuple(w.total.domains) == cut]
+    kind = kinds.most_common(1)[0][0]
+    return [w for w in windows if _kind(w) == kind]
+
+
+def _kind(window: Window) -> tuple[str, ...] | None:
+    """Provenance of a total, its domains and the probes that read them; None where there is no total."""
+    if window.total is None:
+        return None
+    cut = window.total.domains
+    return (window.total.provenance, *cut, *(energy.probe for energy in energies_of(window.domains, cut)))
 
 
 def summed_domains(windows: Sequence[Window]) -> Domains:
@@ -63,6 +71,11 @@ def _summed(parts: Sequence[DomainEnergy | DomainUnavailable], windows: int) -> 
     if len(energies) < windows:
         return DomainUnavailable(
             unavailable="not there in every window", remedy="look at the windows, or measure again"
+        )
+    if len({(e.provenance, e.probe) for e in energies}) > 1:
+        return DomainUnavailable(
+            unavailable="windows were read by different probes, or are of different provenance",
+            remedy="look at the windows, or measure again",
         )
     names = dict.fromkeys(name for e in energies for name in e.components or {})
     components = {

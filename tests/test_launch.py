@@ -81,10 +81,15 @@ def test_a_command_that_is_not_there_gives_127(measure):
 
 def test_what_cannot_be_executed_gives_126_and_says_how_to_mend_it(measure, tmp_path):
     script = tmp_path / "script"
-    script.write_text("echo hello\n")
+    script.write_text("#!/bin/sh\n")
     code, _, err = measure("--", script)
     assert code == 126
     assert f"chmod +x {script}" in one_line(err)
+    script.write_text("echo hello\n")
+    code, _, err = measure("--", script)
+    assert code == 126
+    assert "is not a program" in one_line(err)
+    assert "chmod" not in err
     script.chmod(0o755)
     code, _, err = measure("--", script)
     assert code == 126
@@ -335,3 +340,27 @@ def test_files_are_found_on_path(measure, tmp_path):
     path = f"{tool.parent}:{os.environ['PATH']}"
     assert measure("--", "our-tool", "it", env={"PATH": path})[1] == "found it\n"
     assert Path("/bin/sh").exists()
+
+
+def test_a_full_disk_costs_neither_the_reading_nor_the_exit_code(measure):
+    code, _, err = measure("--output", "/dev/full", "--", "sh", "-c", "exit 5")
+    assert code == 5
+    assert "total" in err
+    assert "/dev/full could not be written (No space left on device)" in err
+    assert json.loads(err[err.index("\n{\n") :])["exit_code"] == 5
+
+
+def test_closed_streams_do_not_cost_the_exit_code(start):
+    script = f"{sys.executable} -m energybench measure -- sh -c 'exit 3' <&- >&- 2>&-"
+    environment = os.environ | {"ENERGYBENCH_SIMULATE": "1"}
+    assert subprocess.run(["sh", "-c", script], env=environment, check=False, timeout=60).returncode == 3
+
+
+def test_an_empty_command_gives_127_and_a_traceback_125(measure, start):
+    code, _, err = measure("--", "")
+    assert code == 127
+    one_line(err)
+    process = start("--traceback", "measure", "--probe", "xyz", "--", "true")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 125
+    assert "Traceback" in err

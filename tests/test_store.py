@@ -36,6 +36,9 @@ MINIMAL: dict[str, Any] = {
 }
 
 
+WINDOW = {"seconds": 1.0, "steps": 1, "samples": 1}
+
+
 def minimal(**changes: Any) -> record.Record:
     return record.parse({**MINIMAL, **changes})
 
@@ -131,14 +134,14 @@ except OSError as error:
 
 def test_a_journal_gives_back_its_whole_lines_and_drops_the_torn_one(here: store.Store) -> None:
     journal = Journal.start(here, "spec", {"run": "r1"})
-    journal.append("window", point="p", round=0)
+    journal.append("window", point="p", round=0, values=WINDOW)
     journal.close()
     with journal.path.open("ab") as file:
         file.write(b'{"event": "window", "point": "p", "ro')
     again = Journal.resume(here, "spec")
     assert again is not None
-    assert again.of("window") == [{"event": "window", "point": "p", "round": 0}]
-    again.append("window", point="p", round=1)
+    assert again.of("window") == [{"event": "window", "point": "p", "round": 0, "values": WINDOW}]
+    again.append("window", point="p", round=1, values=WINDOW)
     assert [json.loads(line)["event"] for line in again.path.read_text().splitlines()] == ["run", "window", "window"]
     assert Journal.resume(here, "other") is None
     again.remove()
@@ -147,10 +150,10 @@ def test_a_journal_gives_back_its_whole_lines_and_drops_the_torn_one(here: store
 
 def test_a_journal_without_room_moves_whole(here: store.Store) -> None:
     journal = Journal.start(here, "spec", {"run": "r1"})
-    journal.append("window", point="p", round=0)
+    journal.append("window", point="p", round=0, values=WINDOW)
     os.close(journal._descriptor)
     journal._descriptor = os.open("/dev/full", os.O_WRONLY)
-    journal.append("window", point="p", round=1)
+    journal.append("window", point="p", round=1, values=WINDOW)
     assert journal.path.parent == here.fallback
     journal.close()
     again = Journal.resume(here, "spec")
@@ -207,3 +210,39 @@ def test_a_forked_child_does_not_hold_the_machine_after_its_parent(tmp_path: Pat
 def test_one_machine_has_one_lock_file() -> None:
     assert lock_path({"ENERGYBENCH_LOCK": "/x/y"}) == Path("/x/y")
     assert lock_path({}).name == "energybench.lock"
+
+
+@pytest.mark.parametrize(
+    "line", ["[1,2]", '{"x":1}', '{"event":"window","point":"p","round":0,"values":{"seconds":"x"}}', '{"event":[]}']
+)
+def test_a_damaged_line_of_a_journal_is_told_with_its_file_and_the_way_out(here: store.Store, line: str) -> None:
+    journal = Journal.start(here, "spec", {"run": "r1"})
+    journal.close()
+    with journal.path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(store.StoreError, match=r"spec-r1\.jsonl, line 2 is damaged; move it away and run again"):
+        Journal.resume(here, "spec")
+
+
+def test_a_named_pipe_among_records_is_a_problem_and_not_a_wait(here: store.Store) -> None:
+    here.write(minimal())
+    os.mkfifo(here.folder / "pipe.json")
+    found, problems = store.read_all(here.folder.parent)
+    assert len(found) == 1
+    assert [(one.path.name, one.reason) for one in problems] == [("pipe.json", "is not a regular file")]
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem(here: store.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.write(minimal())
+    (here.folder.parent / "shut").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:  # root may read every folder
+        if str(path).endswith("shut"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found, problems = store.read_all(here.folder.parent)
+    assert len(found) == 1
+    assert [one.path.name for one in problems] == ["shut"]

@@ -21,6 +21,8 @@ _FOLDER = Path(__file__).parent
 _GROUP = "energybench.workloads"
 # asv's own suite: its modules are benchmarks of these workloads, not workloads.
 _SKIPPED = {"benchmarks"}
+# Each loaded workload with the digest of its file; by id, for a user's object need not be hashable.
+_SOURCES: dict[int, tuple[Workload, str]] = {}
 
 
 def names() -> list[str]:
@@ -55,7 +57,7 @@ def load(name_or_path: str) -> Workload:
         FileNotFoundError: there is no such file.
         ImportError: the file is broken; the message has its path and the cause.
     """
-    if name_or_path.endswith(".py") or "/" in name_or_path:
+    if _is_path(name_or_path):
         return _from_file(Path(name_or_path))
     for entry in importlib.metadata.entry_points(group=_GROUP):
         if entry.name == name_or_path:
@@ -67,6 +69,21 @@ def load(name_or_path: str) -> Workload:
     if isinstance(workload, Unavailable):
         raise ImportError(workload.reason)  # noqa: TRY004 - the file is what is wrong
     return workload
+
+
+def place(name_or_path: str) -> str:
+    """What names the same workload: a name as it is, a path without its links and detours."""
+    return str(Path(name_or_path).resolve()) if _is_path(name_or_path) else name_or_path
+
+
+def source(workload: Workload) -> str | None:
+    """The SHA-256 of the file that a workload was loaded from; None where it has none."""
+    found = _SOURCES.get(id(workload))
+    return found[1] if found and found[0] is workload else None
+
+
+def _is_path(name_or_path: str) -> bool:
+    return name_or_path.endswith(".py") or "/" in name_or_path
 
 
 def resolve(
@@ -123,7 +140,7 @@ def _imported(path: Path, inside: Path, folder: Path) -> ModuleType:
         return _run(path)
     try:
         return importlib.import_module(".".join((__name__, *inside.with_suffix("").parts)))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ImportError(_broken(path, error)) from error
 
 
@@ -147,7 +164,7 @@ def _run(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ImportError(_broken(path, error)) from error
     return module
@@ -156,15 +173,25 @@ def _run(path: Path) -> ModuleType:
 def _from_entry(entry: importlib.metadata.EntryPoint) -> Workload:
     try:
         loaded = entry.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ImportError(_broken(entry.value, error)) from error
-    return _exported(loaded, entry.value) if isinstance(loaded, ModuleType) else _complete(loaded, entry.value)
+    if isinstance(loaded, ModuleType):
+        return _exported(loaded, entry.value)
+    return _remembered(_complete(loaded, entry.value), sys.modules[entry.module])
 
 
 def _exported(module: ModuleType, where: object) -> Workload:
     if not hasattr(module, "workload"):
         raise ImportError(f"{where} exports no `workload`: bind an object with {_needed()} to that name")
-    return _complete(module.workload, where)
+    return _remembered(_complete(module.workload, where), module)
+
+
+def _remembered(workload: Workload, module: ModuleType) -> Workload:
+    """Keep the digest of the file that a workload came from: another file is another workload."""
+    path = Path(module.__file__ or "") if getattr(module, "__file__", None) else None
+    if path and path.is_file():
+        _SOURCES[id(workload)] = (workload, hashlib.sha256(path.read_bytes()).hexdigest())
+    return workload
 
 
 def _complete(candidate: object, where: object) -> Workload:
@@ -181,13 +208,13 @@ def _needed() -> str:
     return "name, version, summary, parameters, prepare"
 
 
-def _broken(where: object, error: Exception) -> str:
+def _broken(where: object, error: BaseException) -> str:
     line = error.lineno if isinstance(error, SyntaxError) else _last_line(error, where)
     place = f"{where}, line {line}" if line else f"{where}"
     return f"{place} cannot be loaded: {type(error).__name__}: {error}"
 
 
-def _last_line(error: Exception, where: object) -> int | None:
+def _last_line(error: BaseException, where: object) -> int | None:
     """The line of the file itself that the error came through."""
     line, step = None, error.__traceback__
     while step is not None:

@@ -1,16 +1,19 @@
 """`energybench measure -- CMD`."""
 
 import contextlib
+import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from energybench import launch
 from energybench._commands import readings
 from energybench.config import load_settings
 from energybench.meter import open_meter
+from energybench.store import why, write_atomically
 from energybench.terminal import emit, say
 
 NOT_FOUND, CANNOT_RUN = 127, 126
@@ -22,36 +25,55 @@ def measure(
 ) -> int:
     """Run the command in windows, print what they read, and give the command's exit code."""
     settings = load_settings(flags)
-    with _opened(output) as file:
-        try:
-            runs = launch.measure_command(
-                lambda: open_meter(list(settings.probes) or None),
-                command,
-                repeat=repeat,
-                align=settings.align,
-                stdout=STDERR if as_json and file is None else None,
-            )
-        except launch.CommandNotFoundError as error:
-            say(str(error))
-            return NOT_FOUND
-        except launch.CommandError as error:
-            say(str(error))
-            return CANNOT_RUN
-        data = readings.to_json(command, runs)
-        if file:
-            json.dump(data, file, indent=2, allow_nan=False)
-    _show(command, runs, data, on_stdout=as_json and file is None)
+    if output:
+        _check(output)
+    try:
+        runs = launch.measure_command(
+            lambda: open_meter(list(settings.probes) or None),
+            command,
+            repeat=repeat,
+            align=settings.align,
+            stdout=STDERR if as_json and output is None else None,
+        )
+    except launch.CommandNotFoundError as error:
+        say(str(error))
+        return NOT_FOUND
+    except launch.CommandError as error:
+        say(str(error))
+        return CANNOT_RUN
+    data = readings.to_json(command, runs)
+    _show(command, runs, data, on_stdout=as_json and output is None)
+    if output:
+        _save(output, data)
     return runs[-1].exit_code
 
 
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str] | None]:
-    """The file for the JSON, opened before the command runs: a wrong path must not cost a measurement."""
-    if output is None:
-        yield None
-        return
-    with output.open("w", encoding="utf-8") as file:
-        yield file
+def _check(output: Path) -> None:
+    """Refuse a wrong path before the command runs: it must not cost a measurement."""
+    if output.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(output))
+    if not output.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(output))
+    if output.is_file() or not output.exists():
+        try:
+            tempfile.TemporaryFile(dir=output.resolve().parent).close()
+        except OSError as error:
+            raise type(error)(error.errno, error.strerror, str(output)) from error
+
+
+def _save(output: Path, data: Mapping[str, Any]) -> None:
+    """Write the JSON; where there is no room for it, it goes to stderr, for the command will not run again."""
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    try:
+        if output.is_file() or not output.exists():
+            write_atomically(output.resolve(), text)
+        else:  # a pipe or a device stays what it is
+            with output.open("w", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        say(f"{output} could not be written ({why(error)}); what belongs there follows")
+        with contextlib.suppress(OSError):
+            os.write(STDERR, text.encode())
 
 
 def _show(command: Sequence[str], runs: Sequence[launch.Run], data: Mapping[str, Any], *, on_stdout: bool) -> None:

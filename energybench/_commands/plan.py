@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from energybench import host, protocol, settings, store
+from energybench import host, protocol, settings, stepping, store
 from energybench.campaign import key_of, record_key
 from energybench.config import Settings
 from energybench.matrix import Point
@@ -56,12 +56,20 @@ def make_job(points: Sequence[Point], wanted: Settings, *, resume: bool) -> Job:
     how = settings.Settings.quickly(**changes) if wanted.quick else settings.Settings(**changes)
     operators.table(how.table)  # an unknown name is told now, not after an hour
     kept = store.Store(host.machine_id(), root=wanted.records)
-    found = finished(points, how, kept) if resume else {}
+    found = finished(points, how, kept, _sources(wanted)) if resume else {}
     return Job(points=points, said=wanted, how=how, store=kept, found=found)
 
 
-def finished(points: Sequence[Point], how: settings.Settings, kept: store.Store) -> dict[str, Record]:
-    """The newest record of each point that was measured with the same settings and the same software."""
+def _sources(wanted: Settings) -> list[list[str]]:
+    """What the meter of this run reads, and with which probes."""
+    with closing(open_meter(list(wanted.probes) or None)) as meter:
+        return stepping.sources(meter)
+
+
+def finished(
+    points: Sequence[Point], how: settings.Settings, kept: store.Store, sources: list[list[str]]
+) -> dict[str, Record]:
+    """The newest record of each point that was measured with the same settings, software and probes."""
     software = _software(host.fingerprint())
     labels = {key_of(point, how): point.label for point in points}
     asked = {key: value for key, value in asdict(how).items() if value is not None}
@@ -69,7 +77,8 @@ def finished(points: Sequence[Point], how: settings.Settings, kept: store.Store)
     for record in history(kept):
         values = record.to_json()
         told = values["protocol"]
-        if all(told.get(key) == value for key, value in asked.items()) and _software(values["machine"]) == software:
+        alike = record.sources == sources and _software(values["machine"]) == software
+        if alike and all(told.get(key) == value for key, value in asked.items()):
             same[labels.get(record_key(record), "")] = record
     same.pop("", None)
     return same

@@ -1,17 +1,23 @@
 """`energybench run`: a matrix of points to records, a table, and one line for everything that went wrong."""
 
+import os
 import shlex
 import signal
 import sys
+import sysconfig
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
+import energybench
 from energybench import lock, protocol
 from energybench._commands.plan import Job, label, make_job
 from energybench._commands.progress import Display
 from energybench._commands.results import result_tables
-from energybench.boundary import FAILED, INTERRUPTED, describe
+from energybench.boundary import FAILED, INTERRUPTED, TRACEBACK, describe
+from energybench.campaign import ExitedError
 from energybench.config import Settings
 from energybench.matrix import Point
 from energybench.meter import Meter, open_meter
@@ -38,14 +44,42 @@ def measure_points(points: Sequence[Point], wanted: Settings, *, resume: bool, a
         say(f"stopped; what was measured is kept in {job.store.folder}; go on with: {_again()}")
         return 128 + signal.SIGTERM if isinstance(stop, TerminatedError) else INTERRUPTED
     records = _in_order(job, outcome)
-    failed = [(label(one.point), describe(one.error)) for one in outcome.failures] + lacking(records, wanted.require)
+    failed = [(label(one.point), told(one.error)) for one in outcome.failures] + lacking(records, wanted.require)
     show(records, job, as_json=as_json)
     if as_json:
         failures = [{"point": name, "error": error} for name, error in failed]
         emit({"schema": 1, "records": records, "failed": failures})
     for name, error in failed:
         say(f"{name} failed: {error}")
+    if outcome.failures:
+        say(f"the windows of what failed are kept in {job.store.journals}; to try again: {_again()}")
     return FAILED if failed else 0
+
+
+def told(error: Exception) -> str:
+    """What went wrong in a workload, in one line with its place; before it the traceback, where that was asked for."""
+    if os.environ.get(TRACEBACK, "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, OSError | ImportError | ValueError) or not (place := _place(error)):
+        return describe(error)
+    kind = "" if isinstance(error, ExitedError) else f"{type(error).__name__}: "
+    return f"{place}: {kind}{' '.join(str(error).split())}"
+
+
+def _place(error: Exception) -> str:
+    """File and line, outside of energybench itself, that the error came through last; a library's own line is none."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if not _is_installed(Path(frame.filename))]
+    return f"{ours[-1].filename}, line {ours[-1].lineno}" if ours else ""
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file is energybench's own machinery, a library's, or none at all; a workload of ours is neither."""
+    core = Path(energybench.__file__).parent
+    if path.is_relative_to(core / "workloads"):
+        return False
+    libraries = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    return not path.is_file() or any(path.is_relative_to(folder) for folder in (core, *libraries))
 
 
 def measured(job: Job, *, resume: bool) -> Outcome:
