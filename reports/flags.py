@@ -28,7 +28,7 @@ MEANINGS = {
     "sensor-unstudied": "Nobody has published how this GPU's sensor averages, so it is assumed to.",
     "sum-of-rails": "A sum of supply rails, which may miss a regulator or count one twice.",
     "throttled": "A GPU was slowed down by heat or by its power brake.",
-    "tick-unknown": "How often the counter is updated could not be seen, so ± leaves out what that costs at the edges.",
+    "tick-unknown": "How often the counter is updated could not be seen; ± allows for up to a second.",
     "time-drift": "The first and the last window differ by more than 5 % in time per step.",
     "uncalibrated": "The bytes were never compared with a known amount of traffic on this device.",
 }
