@@ -60,9 +60,9 @@ class Measurement:
         try:
             if self._align:
                 self._before, gaps = self._meter.aligned_edges(last=True)
-                self._gaps.append(gaps)
             else:
-                self._before = self._meter.edges()
+                self._before, gaps = self._meter.opening_edges()
+            self._gaps.append(gaps)
         except BaseException:
             self._meter.leave(self._trace_hz)
             raise
@@ -200,7 +200,7 @@ class Measurement:
             domain = track.domain
             if not self._meter.chosen[index] or domain.quantity != "joules":
                 continue
-            gaps = (self._gaps[0][index] if self._align else None, self._gaps[-1][index])
+            gaps = (self._gaps[0][index], self._gaps[1][index])
             found[domain.name] = energy(track, before[index], after[index], seconds=self.seconds, gaps=gaps)
         absent = {name: d for name, d in self._meter.domains.items() if isinstance(d, Unavailable)}
         ordered = {name: (found | absent)[name] for name in self._meter.domains if name in found or name in absent}

@@ -81,6 +81,7 @@ class Meter:
         self._attachable = [p for p in probes.values() if isinstance(p, Attachable)]
         self._poll = poll and bool(self._sources)
         self._open, self._closed = 0, False
+        self._last_ticks: dict[int, tuple[Mark, float]] = {}
         self._snapshots: list[list[Edge]] = []
         self._tracing = 0
         self._start_afresh()
@@ -121,6 +122,19 @@ class Meter:
         if self._has_gpu:
             synchronise()
         return self._edges()
+
+    def opening_edges(self) -> tuple[list[Edge], list[float | None]]:
+        """The edges before a body. A counter that still shows the tick at which the last window ended lies on it.
+
+        Windows that follow each other closely would otherwise all begin just after a tick: a bias, not a scatter.
+        """
+        edges = self.edges()
+        gaps: list[float | None] = [None] * len(edges)
+        for index, (mark, gap) in self._last_ticks.items():
+            now = edges[index]
+            if isinstance(now, Mark) and (now.total, now.breaks) == (mark.total, mark.breaks):
+                edges[index], gaps[index] = mark, gap
+        return edges, gaps
 
     def closing_edges(self, seconds: float) -> tuple[list[Edge], list[float | None]]:
         """The edges after a body of `seconds`, and for those that lie on a tick the gap between its two readings.
@@ -163,6 +177,11 @@ class Meter:
             previous = current
             if late:
                 break
+        self._last_ticks = {
+            index: (mark, gap)
+            for index, (mark, gap) in enumerate(zip(edges, gaps, strict=True))
+            if gap is not None and isinstance(mark, Mark) and mark is not first[index]
+        }
         for index in waiting:
             if edges[index] is first[index]:
                 edges[index] = self.tracks[index].freeze(STALL_TICKS * ticks[index])

@@ -42,10 +42,10 @@ def energy(
     if joules <= 0:
         return _nothing(domain, seconds)
     tick = domain.tick
-    if tick is None or (gaps == (None, None) and seconds < TICKS_TO_DESCRIBE_THE_BODY * tick):
+    if tick is None or (None in gaps and seconds < TICKS_TO_DESCRIBE_THE_BODY * tick):
         return _combine(domain, joules, seconds, _tick_components(domain, joules / span if span else 0.0, span, gaps))
-    # The counter at a begin that is on no tick showed its last one, half a tick before on average.
-    lag = tick / 2 if gaps[0] is None and gaps[1] is not None else 0.0
+    # A counter that is read on no tick shows its last one, half a tick before on average.
+    lag = tick / 2 * ((gaps[0] is None) - (gaps[1] is None))
     watts = joules / (span + lag)
     components = _tick_components(domain, watts, span, gaps)
     components["tail"] = EDGE_SPREAD * watts * abs(span - seconds)

@@ -232,12 +232,40 @@ def test_a_short_window_is_followed_to_the_next_tick_and_a_nested_one_is_not(fak
     meter, _ = meter_of(fake_clock, package(tick=0.001), watts=50.0)
     with meter.window() as followed:
         fake_clock.advance(0.0305)
+    fake_clock.advance(0.0034)  # the tick at which it ended is no longer shown
     with meter.window(), meter.window() as nested:
         fake_clock.advance(0.0305)
     first, second = (window.domains["cpu.package-0"] for window in (followed, nested))
     assert first.components["tick"] == pytest.approx(second.components["tick"] / math.sqrt(2), rel=0.05)
     assert abs(first.joules - 50 * followed.seconds) <= 2 * first.standard_uncertainty
     assert "poll" not in second.components
+
+
+def test_windows_that_follow_each_other_closely_have_no_bias(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=0.001), watts=50.0)
+    errors, uncertainties = [], []
+    for turn in range(40):
+        with meter.window() as window:
+            fake_clock.advance(0.0200 + 0.000013 * turn)
+        found = window.domains["cpu.package-0"]
+        errors.append(found.joules - 50 * window.seconds)
+        uncertainties.append(found.standard_uncertainty)
+    assert max(abs(error) for error in errors[1:]) <= 2 * max(uncertainties[1:])
+    assert abs(sum(errors[1:]) / 39) < 0.05 * 50 * 0.001  # a twentieth of a tick
+
+
+def test_a_short_window_after_a_tick_counts_from_that_tick(fake_clock) -> None:
+    meter, _ = meter_of(fake_clock, package(tick=0.001), watts=50.0)
+    with meter.window():
+        fake_clock.advance(0.0305)
+    errors = []
+    for turn in range(20):
+        with meter.window():
+            fake_clock.advance(0.0205)
+        with meter.window() as short:
+            fake_clock.advance(0.0055 + 0.00005 * turn)
+        errors.append(short.domains["cpu.package-0"].joules - 50 * short.seconds)
+    assert abs(sum(errors) / 20) < 0.15 * 50 * 0.001
 
 
 def test_what_the_tail_may_have_differed_by_enters_the_uncertainty(fake_clock) -> None:
