@@ -81,6 +81,7 @@ class Meter:
         self._attachable = [p for p in probes.values() if isinstance(p, Attachable)]
         self._poll = poll and bool(self._sources)
         self._open, self._closed = 0, False
+        self._no_gaps: list[float | None] = [None] * len(self.tracks)
         self._last_ticks: dict[int, tuple[Mark, float]] = {}
         self._snapshots: list[list[Edge]] = []
         self._tracing = 0
@@ -129,6 +130,8 @@ class Meter:
         Windows that follow each other closely would otherwise all begin just after a tick: a bias, not a scatter.
         """
         edges = self.edges()
+        if not self._last_ticks:
+            return edges, self._no_gaps
         gaps: list[float | None] = [None] * len(edges)
         for index, (mark, gap) in self._last_ticks.items():
             now = edges[index]
@@ -144,7 +147,7 @@ class Meter:
         followed, because the wait would be in the outer one.
         """
         if self._open > 1 or not self._fine_tick or seconds < FOLLOWED_TICKS * self._fine_tick:
-            return self.edges(), [None] * len(self.tracks)
+            return self.edges(), self._no_gaps
         return self.aligned_edges(last=False, slowest=self._fine_tick)
 
     def aligned_edges(self, *, last: bool, slowest: float = math.inf) -> tuple[list[Edge], list[float | None]]:

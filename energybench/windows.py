@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, overload
 
 from energybench.measurement import Measurement
-from energybench.meter import SIMULATE, Meter, open_meter, simulating
+from energybench.meter import SIMULATE, Meter, open_meter
 from energybench.model import Clock
 
 P = ParamSpec("P")
@@ -53,29 +53,29 @@ def measure(
     """
     if callable(probes):
         return measure()(probes)
-    if isinstance(probes, str):
-        raise TypeError(f'probes takes a list of names: probes=["{probes}"]')
-    if probes is not None and not all(isinstance(name, str) for name in _listed(probes)):
-        raise TypeError(
-            f"probes takes a list of names, not {probes!r}; as a decorator, measure stands below @classmethod"
-        )
     if trace_hz is not None and not trace_hz > 0:
         raise ValueError(f"trace_hz is {trace_hz}: give how often a second power is to be kept, 10 for example")
-    meter = _shared_meter(tuple(probes) if probes is not None else None, root, clock)
+    names = tuple(probes) if isinstance(probes, list | tuple) else probes
+    machine = os.environ.get(SIMULATE)
+    meter = _meters.get((names, root, clock, machine)) or _shared_meter(names, root, clock, machine)
     return meter.window(align=align, trace_hz=trace_hz)
 
 
-def _listed(names: object) -> Sequence[object]:
-    return list(names) if isinstance(names, Iterable) else [names]
-
-
-def _shared_meter(names: tuple[str, ...] | None, root: Path, clock: Clock) -> Meter:
+def _shared_meter(names: object, root: Path, clock: Clock, machine: str | None) -> Meter:
     """Opening probes takes a moment (ticks are measured): once for each set of them."""
-    key = (names, str(root), clock, simulating() and os.environ[SIMULATE])
+    if isinstance(names, str):
+        raise TypeError(f'probes takes a list of names: probes=["{names}"]')
+    listed = list(names) if isinstance(names, Iterable) else [names]
+    if names is not None and not all(isinstance(name, str) for name in listed):
+        raise TypeError(
+            f"probes takes a list of names, not {names!r}; as a decorator, measure stands below @classmethod"
+        )
     with _opening:
+        key = (names, root, clock, machine)
         meter = _meters.get(key)
         if meter is None:
-            meter = _meters[key] = open_meter(names, root=root, clock=clock)
+            wanted = None if names is None else [str(name) for name in listed]
+            meter = _meters[key] = open_meter(wanted, root=root, clock=clock)
         return meter
 
 
