@@ -65,14 +65,16 @@ def main() -> None:
                 output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
-def errors(wave: SquareWave, repeats: int) -> dict[str, dict[str, list[float]]]:
+def errors(wave: SquareWave, repeats: int) -> dict[str, dict[str, list[float | None]]]:
     """Median and 95th percentile of the relative error in percent, by library and length of the window."""
     with mounted(POWERCAP, wave):
         return _errors(wave, repeats, dict(_open_libraries()))
 
 
-def _errors(wave: SquareWave, repeats: int, libraries: Mapping[str, Library]) -> dict[str, dict[str, list[float]]]:
-    table: dict[str, dict[str, list[float]]] = {}
+def _errors(
+    wave: SquareWave, repeats: int, libraries: Mapping[str, Library]
+) -> dict[str, dict[str, list[float | None]]]:
+    table: dict[str, dict[str, list[float | None]]] = {}
     for seconds, count in ((0.02, repeats), (0.1, repeats), (1.0, max(repeats // 5, 5))):
         found: dict[str, list[float]] = {}
         for _ in range(count):
@@ -82,7 +84,7 @@ def _errors(wave: SquareWave, repeats: int, libraries: Mapping[str, Library]) ->
         for name, values in found.items():
             ordered = sorted(values)
             pair = [statistics.median(ordered) * 100, ordered[math.ceil(0.95 * len(ordered)) - 1] * 100]
-            table.setdefault(name, {})[f"{seconds:g} s"] = pair
+            table.setdefault(name, {})[f"{seconds:g} s"] = [x if math.isfinite(x) else None for x in pair]
             print(
                 f"range {wave.range_joules:9.1f} J {seconds:5g} s {name:22} {pair[0]:9.3f} / {pair[1]:9.3f} %",
                 flush=True,
