@@ -160,8 +160,8 @@ class Meter:
         waiting = set(ticks)
         longest = max(ticks.values(), default=0.0)
         pause = longest / 200 if longest > FINE_TICK else 0.0
-        deadline = self.clock() + int(STALL_TICKS * longest * 1e9)
         first = previous = self.edges()
+        deadline = self.clock() + int(STALL_TICKS * longest * 1e9)
         edges, gaps = list(first), [ticks.get(index) for index in range(len(first))]
         while waiting:
             if pause:

@@ -294,6 +294,21 @@ def test_a_counter_that_never_ticks_does_not_hold_up_an_aligned_window(fake_cloc
     assert isinstance(window.domains["cpu.package-0"], Unavailable)
 
 
+def test_a_machine_that_pauses_during_the_first_reading_does_not_make_a_sound_counter_stand_still(fake_clock) -> None:
+    meter, probe = meter_of(fake_clock, package(tick=0.001), watts=50.0)
+    with meter.window() as window:
+        fake_clock.advance(0.0509)
+        read = probe.read
+
+        def paused() -> list[Reading]:
+            probe.read = read
+            fake_clock.advance(0.05)
+            return read()
+
+        probe.read = paused
+    assert window.domains["cpu.package-0"].joules == pytest.approx(50 * window.seconds, rel=0.02)
+
+
 def test_a_gauge_becomes_joules_and_checks_its_counter(fake_clock) -> None:
     gauge = Domain(
         name="gpu.0.power", probe="bench", kind="gauge", scale=1e-3, tick=0.1, additive=False, checks="gpu.0"

@@ -181,6 +181,7 @@ def _one_fault(wave: SquareWave, meter: "Meter", tally: dict[str, int]) -> None:
     for moment, event in events:
         time.sleep(max(0.0, start + moment - time.perf_counter()))
         if event == "begin":
+            start = time.perf_counter()  # a pause of the machine must not cut the window short
             window.begin()
         elif event == "end":
             window.end()
