@@ -64,6 +64,12 @@ def powercap_fuse() -> ModuleType:
     return load_fake("powercap_fuse")
 
 
+@pytest.fixture(scope="session")
+def integer_network() -> ModuleType:
+    """The deployed network in plain numpy: `scores(network, pixels)`."""
+    return load_fake("integer_network")
+
+
 @pytest.fixture(autouse=True)
 def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("ENERGYBENCH_SIMULATE", "ENERGYBENCH_RECORDS"):
