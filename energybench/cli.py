@@ -116,11 +116,17 @@ def measure_command(
 
 
 @app.command(name="list")
-def list_workloads(json: Json = False) -> int:
-    """Workloads with their parameters and defaults."""
+def list_workloads(
+    workloads: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[WORKLOAD]...", help="These alone.", autocompletion=_workload_names),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Workloads with their parameters, defaults, choices and what each means."""
     from energybench._commands import tables
 
-    found = tables.describe_workloads()
+    found = tables.describe_workloads(workloads or ())
     if json:
         emit({"schema": 1, "workloads": found})
     else:
@@ -140,8 +146,21 @@ def run(
         list[str] | None,
         typer.Option("--param", "-p", metavar="NAME=V,V", help="Values to run.", autocompletion=_parameter_names),
     ] = None,
-    bits: Annotated[str | None, typer.Option(metavar="V,V", help="Short for --param bits=V,V.")] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="V,V",
+            help="Short for --param bits=V,V: 1,2 is W1A1 and W2A2. Apart: --param wbits=1 --param abits=4.",
+        ),
+    ] = None,
     batch: Annotated[str | None, typer.Option(metavar="V,V", help="Short for --param batch=V,V.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="Short for --param data=…: the name of a data set, or the folder of its files, as ./mnist.",
+        ),
+    ] = None,
     quick: Annotated[bool | None, typer.Option("--quick/--no-quick", help="Fewer, shorter windows.")] = None,
     windows: Annotated[int | None, typer.Option(help="Measured windows a point.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of a window.")] = None,
@@ -161,11 +180,14 @@ def run(
 ) -> int:
     """Measure a matrix of workloads and parameters, a record for each point."""
     from energybench import matrix
+    from energybench._commands.data import data_values
     from energybench._commands.plan import show_plan
     from energybench._commands.run import measure_points
     from energybench.config import load_settings
 
-    points = matrix.points(workloads, matrix.parse(param or [], {"bits": bits, "batch": batch}))
+    points = matrix.points(
+        workloads, matrix.parse(param or [], {"bits": bits, "batch": batch, "data": data_values(data)})
+    )
     flags = {
         "probes": probe,
         "quick": quick,

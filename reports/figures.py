@@ -64,19 +64,20 @@ def ordered(levels: Sequence[object]) -> list[str]:
     return sorted({str(level) for level in levels}, key=key)
 
 
-def energy_accuracy(table: "pd.DataFrame", *, dark: bool = False) -> "dict[str, Figure]":
+def energy_accuracy(table: "pd.DataFrame", *, hue: str | None = None, dark: bool = False) -> "dict[str, Figure]":
     """Joules a sample (log) against accuracy: a figure for each kind of joule that has points.
 
     Args:
         table: rows of one workload on one machine, as `energybench.load` gives them.
+        hue: the column that colours the points; `level_column` where None.
         dark: ink for a dark page.
     """
-    hue = level_column(table)
+    hue = hue or level_column(table)
     drawn = points(table, hue)
     if drawn.empty:
         return {}
     levels = ordered(list(drawn["level"]))
-    colours = dict(zip(levels, _ramp(len(levels), dark=dark), strict=True))
+    colours = dict(zip(levels, ramp(len(levels), dark=dark), strict=True))
     title = (hue or "").removeprefix("param.")
     return {
         kind: _figure(drawn[drawn["kind"] == kind], kind, colours, title, _accuracies(drawn), dark=dark)
@@ -126,7 +127,7 @@ def _figure(
     from matplotlib.figure import Figure
 
     _, marker, heading = KINDS[kind]
-    with mpl.rc_context(sns.axes_style("whitegrid") | _style(dark=dark)):
+    with mpl.rc_context(sns.axes_style("whitegrid") | style(dark=dark)):
         figure = Figure(figsize=(4.2, 3.5), layout="constrained")
         axis = figure.subplots()
         _error_bars(axis, drawn, colours)
@@ -237,7 +238,7 @@ def _name_levels(figure: "Figure", colours: dict[str, Any], marker: str, title: 
     )
 
 
-def _ramp(count: int, *, dark: bool) -> list[Any]:
+def ramp(count: int, *, dark: bool) -> list[Any]:
     """Ordered colours from viridis, without the end that would vanish on the page: contrast is 3:1 or more."""
     from matplotlib import colormaps
 
@@ -246,7 +247,8 @@ def _ramp(count: int, *, dark: bool) -> list[Any]:
     return [colormaps["viridis"](step) for step in steps]
 
 
-def _style(*, dark: bool) -> dict[str, Any]:
+def style(*, dark: bool) -> dict[str, Any]:
+    """Settings of matplotlib for a figure of the page: inks, no top and right edge, sizes to read on a phone."""
     tone = INK[dark]
     named = {
         "text.color": "ink",

@@ -140,6 +140,13 @@ def title(record: Mapping[str, Any]) -> str:
     return f"{name}, simulated counters" if machine(record) != record["machine"]["id"] else name
 
 
+def shown(value: object) -> str:
+    """A parameter's value in words; of a path its last part: a published page need not tell where someone's home is."""
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name or value
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _row(stored: Stored) -> dict[str, object]:
     record = stored.record
     row: dict[str, object] = {

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import figures, frames
+from energybench.reports import bits, figures, frames, panels, published
 from energybench.reports.flags import meanings
 from energybench.reports.machines import anchor, facts, machines, methods
-from energybench.reports.numbers import quantity
 from energybench.reports.tables import glance, group_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HERE = Path(__file__).parent
-FIGURE_PREFIX = "energy-accuracy-"
 
 
 def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
@@ -36,7 +34,7 @@ def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
     (site / "data").mkdir(exist_ok=True)
     _write_data(table, records, site)
     groups = [_group(number, part, table, site) for number, part in enumerate(frames.grouped(stored), start=1)]
-    _remove_stale(site, groups)
+    panels.remove_stale(site, [one for group in groups for one in (*group["figures"], *group["bits"])])
     told = machines(stored)
     page = (
         _environment()
@@ -49,6 +47,7 @@ def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
             machines=told,
             flags=meanings(groups, told),
             methods=methods(stored),
+            published=_published(groups),
             where=str(records),
         )
     )
@@ -76,6 +75,8 @@ def _relative(path: Path, records: Path) -> str:
 
 def _write_data(table: "pd.DataFrame", records: Path, site: Path) -> None:
     shown = table.assign(path=[_relative(Path(path), records) for path in table["path"]])
+    for name in frames.parameters(shown):
+        shown[name] = [frames.shown(value) if isinstance(value, str) else value for value in shown[name]]
     shown["flags"] = [" ".join(flags) for flags in shown["flags"]]
     _write(site / "data" / "records.csv", shown.to_csv(index=False))
     rows = json.loads(shown.to_json(orient="records", date_format="iso", double_precision=15))
@@ -87,20 +88,38 @@ def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site
     newest = frames.newest(stored)
     record = newest[-1].record
     kept = table[table["id"].isin([one.record["id"] for one in newest])].dropna(axis="columns", how="all")
-    name = re.sub(r"[^a-z0-9]+", "-", record["workload"]["name"].lower()).strip("-")[:40] or "workload"
+    workload = record["workload"]["name"]
+    name = f"{number}-{re.sub(r'[^a-z0-9]+', '-', workload.lower()).strip('-')[:40] or 'workload'}"
+    same, other = published.split(published.rows(workload), bits.data_names(newest))
+    against = panels.against_bits(newest, same, other, name, site)
     return {
         "id": f"w{number}",
-        "workload": record["workload"]["name"],
+        "workload": workload,
         "version": record["workload"]["version"],
         "machine": frames.title(record),
         "machine_id": anchor(frames.machine(record)),
         "quick": any(one.record["quick"] for one in newest),
         "older": len(stored) - len(newest),
         "glance": glance(newest, figures.level_column(kept)),
-        "figures": _figures(kept, f"{number}-{name}", record["workload"]["name"], site),
+        "figures": panels.energy_accuracy(*_by_width(kept, newest), name, workload, site),
+        "bits": against,
+        "published": [*same, *other] if against else [],
         "sources": _sources(newest),
         "definition": facts(record["workload"].get("definition", {})),
     } | group_table(newest)
+
+
+def _by_width(table: "pd.DataFrame", stored: Sequence[frames.Stored]) -> "tuple[pd.DataFrame, str | None]":
+    """The table with a column that says W1A1 …, and its name, where records differ in such widths."""
+    found = {one.record["id"]: bits.widths(one.record) for one in stored}
+    if len(bits.levels(stored)) < 2 or not all(one and len(one) == 2 for one in found.values()):
+        return table, None
+    return table.assign(widths=[bits.level(found[one] or ()) for one in table["id"]]), "widths"
+
+
+def _published(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows behind every hollow mark on the page, each once, with where it was read."""
+    return published.table(row for group in groups for row in group["published"])
 
 
 def _sources(stored: Sequence[frames.Stored]) -> list[str]:
@@ -115,37 +134,3 @@ def _sources(stored: Sequence[frames.Stored]) -> list[str]:
         if unmapped:
             said[f"Not in the counts, for want of a formula: {', '.join(unmapped)}."] = None
     return list(said)
-
-
-def _figures(table: "pd.DataFrame", name: str, workload: str, site: Path) -> list[dict[str, Any]]:
-    """Draw each kind of joule for light and for dark; what the template needs to show them."""
-    shown: dict[str, dict[str, Any]] = {}
-    for dark in (False, True):
-        for kind, figure in figures.energy_accuracy(table, dark=dark).items():
-            file = f"figures/{FIGURE_PREFIX}{name}-{kind}{'-dark' if dark else ''}.svg"
-            figures.save(figure, site / file, dark=dark)
-            width, height = (round(96 * inches) for inches in figure.get_size_inches())
-            one = shown.setdefault(
-                kind, {"width": width, "height": height, "kind": kind, "alt": _alt(table, kind, workload)}
-            )
-            one["dark" if dark else "light"] = file
-    return list(shown.values())
-
-
-def _alt(table: "pd.DataFrame", kind: str, workload: str) -> str:
-    """What a figure shows, in a sentence: the table below it has every number."""
-    drawn = figures.points(table, None)
-    drawn = drawn[drawn["kind"] == kind]
-    (less, more), (worst, best) = ((drawn[name].min(), drawn[name].max()) for name in ("joules", "accuracy"))
-    points = f"{len(drawn)} point{'s' if len(drawn) != 1 else ''}"
-    return (
-        f"Accuracy against {kind} joules per sample of {workload}: {points}, {quantity(less, 'J')} to "
-        f"{quantity(more, 'J')} per sample, accuracy {quantity(worst, '%')} to {quantity(best, '%')}."
-    )
-
-
-def _remove_stale(site: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    shown = {Path(one[tone]).name for group in groups for one in group["figures"] for tone in ("light", "dark")}
-    for file in (site / "figures").glob(f"{FIGURE_PREFIX}*.svg"):
-        if file.name not in shown:
-            file.unlink()

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from energybench.reports.bits import WIDTHS, level, widths
 from energybench.reports.figures import KINDS, ordered
-from energybench.reports.frames import Stored
+from energybench.reports.frames import Stored, shown
 from energybench.reports.numbers import bounds, digits, show
 
 HEADINGS = {
@@ -28,7 +29,7 @@ MOST_ROWS = 500
 
 def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
     """`settings` (parameters that vary), `fixed` (the others), `columns`, `rows`, how many `cut`."""
-    records = [one.record for one in stored]
+    records = [_with_widths(one.record) for one in stored]
     names = sorted({name for record in records for name in record["parameters"]})
     varying = [name for name in names if len({json.dumps(record["parameters"].get(name)) for record in records}) > 1]
     settings = varying or names[:1]
@@ -36,7 +37,7 @@ def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
     metrics = [name for name in HEADINGS if name in present] + sorted(present - set(HEADINGS) - NOT_SHOWN)
     return {
         "settings": settings,
-        "fixed": [(name, records[-1]["parameters"].get(name, "")) for name in names if name not in settings],
+        "fixed": [(name, shown(records[-1]["parameters"].get(name, ""))) for name in names if name not in settings],
         "columns": [HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in metrics],
         "rows": [_row(record, settings, metrics) for record in records[:MOST_ROWS]],
         "cut": max(0, len(records) - MOST_ROWS),
@@ -62,17 +63,22 @@ def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:
     return [tile for tile in tiles if tile is not None]
 
 
+def _with_widths(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with W1A4 as its `bits` where weights and activations are told apart: the widths that were run."""
+    found = widths(record)
+    if found is None or len(found) < 2:
+        return record
+    rest = {name: value for name, value in record["parameters"].items() if name not in WIDTHS}
+    return {**record, "parameters": {"bits": level(found), **rest}}
+
+
 def _row(record: Mapping[str, Any], settings: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
     results = record["results"]
     return {
-        "settings": [_plain(record["parameters"].get(name, "")) for name in settings],
+        "settings": [shown(record["parameters"].get(name, "")) for name in settings],
         "cells": [show(results[name], percent=name == "accuracy") if name in results else None for name in metrics],
         "flags": list(record.get("flags", ())),
     }
-
-
-def _plain(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _twin(record: Mapping[str, Any], base: Mapping[str, Any], name: str, level: str) -> bool:

@@ -3,6 +3,7 @@ import math
 import threading
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -422,8 +423,13 @@ def test_operations_without_a_price_are_named():
 def test_an_unknown_table_or_memory_is_answered_with_what_there_is():
     with pytest.raises(UnknownNameError, match="did you mean horowitz-45nm"):
         operators.table("horowitz45")
-    with pytest.raises(UnknownNameError, match="prices sram-8KiB"):
-        operators.energy(operators.count(lambda: None), "jouppi-7nm")
+    with pytest.raises(UnknownNameError, match="prices dram, hbm2, gddr6, sram-8KiB"):
+        operators.energy(operators.count(lambda: None), "jouppi-7nm", memory="tape")
+
+
+def derived_factor(operation: str, origin: str) -> float:
+    """How many of the row that it stands on a derived row is: an eighth a bit, 7.1 products a quotient, else one."""
+    return {"b1": 1 / 8}.get(operation.split(".")[0], 7.1 if (operation, origin) == ("fp32.div", "fp32.mul") else 1)
 
 
 @pytest.mark.parametrize("name", operators.tables())
@@ -434,6 +440,9 @@ def test_every_row_of_a_table_has_its_source_and_derived_rows_name_theirs(name):
         assert row["read"] in {"primary", "secondary", "derived"}
         if row["read"] == "derived":
             assert row["from"] in table.operation_joules
+            assert table.operation_joules[row["operation"]] == pytest.approx(
+                table.operation_joules[row["from"]] * derived_factor(row["operation"], row["from"])
+            )
     assert table.operation_joules["fp32.mul"] > table.operation_joules["fp32.add"] > 0
 
 
@@ -442,3 +451,37 @@ def test_table_files_name_no_row_twice():
         content = json.loads(path.read_text())
         named = [row["operation"] for row in content["operations"]] + [row["memory"] for row in content["memories"]]
         assert len(named) == len(set(named))
+
+
+# What kernels of networks of 1 to 32 bits count, from XNOR and popcount to float32.
+LOW_BIT = ("b1.xnor", "b1.and", "b1.popcount", "int8.mul", "int8.compare", "int32.add", "int32.compare", "bf16.mul")
+FLOAT = ("fp32.add", "fp32.mul", "fp32.compare", "fp32.round")
+
+
+@pytest.mark.parametrize("name", operators.tables())
+@pytest.mark.parametrize("operation", LOW_BIT + FLOAT)
+def test_tables_price_what_low_bit_kernels_count(name, operation):
+    cost = operators.energy(SimpleNamespace(operand_bytes=0, operations={operation: 1000}), name)
+    assert cost.unpriced == {}
+    assert cost.joules == pytest.approx(1000 * operators.table(name).operation_joules[operation])
+
+
+def test_in_a_newer_process_nothing_costs_more_and_fewer_bits_cost_less():
+    old, new = (operators.table(name).operation_joules for name in ("horowitz-45nm", "jouppi-7nm"))
+    assert {name for name in set(old) & set(new) if new[name] >= old[name]} == set()
+    for prices in (old, new):
+        assert prices["b1.xnor"] < prices["int8.add"] < prices["int32.add"] < prices["bf16.add"] < prices["fp32.add"]
+        assert prices["int8.mul"] < prices["bf16.mul"] < prices["fp32.mul"]
+
+
+def test_the_7_nm_table_has_the_ratios_to_45_nm_that_its_source_prints():
+    old, new = (operators.table(name) for name in ("horowitz-45nm", "jouppi-7nm"))
+    printed = {
+        "int8.add": 4.3, "int32.add": 3.3, "fp16.add": 2.5, "fp32.add": 2.4,
+        "int8.mul": 2.9, "int32.mul": 2.1, "fp16.mul": 3.2, "fp32.mul": 2.8,
+    }  # fmt: skip
+    found = {name: old.operation_joules[name] / new.operation_joules[name] for name in printed}
+    assert found == pytest.approx(printed, abs=0.051)
+    caches = {"sram-8KiB": 1.3, "sram-32KiB": 2.4, "sram-1MiB": 7.1}
+    assert {n: old.memory_joules[n][0] / new.memory_joules[n][0] for n in caches} == pytest.approx(caches, abs=0.051)
+    assert new.memory_joules["dram"][0] == old.memory_joules["dram"][0]

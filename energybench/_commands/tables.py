@@ -1,6 +1,6 @@
 """How `doctor` and `list` draw their tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energybench.boundary import describe
@@ -70,11 +70,16 @@ def workload_table(workloads: Mapping[str, Mapping[str, Any]]) -> "RenderableTyp
     return drawn
 
 
-def describe_workloads() -> dict[str, dict[str, Any]]:
-    """Every workload with its parameters, in plain values; one that cannot be loaded says why."""
+def describe_workloads(names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """These workloads (all, where none is named) with their parameters, in plain values.
+
+    Of all, one that cannot be loaded says why; one that is named and cannot be loaded is an error.
+    """
     from energybench import workloads
 
-    return {name: _describe_workload(name) for name in workloads.names()}
+    for name in names:
+        workloads.load(name)
+    return {name: _describe_workload(name) for name in names or workloads.names()}
 
 
 def _describe_workload(name: str) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""Figures into files for light and dark pages, and what the page's template must know of each."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energybench.reports import bits, bits_figures, figures
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import quantity
+from energybench.reports.published import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ENERGY, BITS = "energy-accuracy-", "against-bits-"
+"""How the names of our figures begin: those of an earlier run are removed, other files stay."""
+
+
+def energy_accuracy(
+    table: "pd.DataFrame", hue: str | None, name: str, workload: str, site: Path
+) -> list[dict[str, Any]]:
+    """Accuracy against each kind of joule."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return figures.energy_accuracy(table, hue=hue, dark=dark)
+
+    return _both(draw, f"{ENERGY}{name}", site, lambda kind: _energy_alt(table, kind, workload))
+
+
+def against_bits(
+    stored: Sequence[Stored], same: Sequence[Row], other: Sequence[Row], name: str, site: Path
+) -> list[dict[str, Any]]:
+    """What was found against bits, then published errors on other data."""
+    found = bits.points(stored)
+    if not found:
+        return []
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        drawn = bits_figures.against_bits(stored, same, dark=dark)
+        return drawn | ({"published": bits_figures.published_errors(other, dark=dark)} if other else {})
+
+    def alt(panel: str) -> str:
+        return _published_alt(other) if panel == "published" else _bits_alt(panel, found[panel], same)
+
+    return _both(draw, f"{BITS}{name}", site, alt)
+
+
+def remove_stale(site: Path, shown: Iterable[Mapping[str, Any]]) -> None:
+    """Remove figures of ours that no page shows any more."""
+    kept = {Path(one[tone]).name for one in shown for tone in ("light", "dark")}
+    for start in (ENERGY, BITS):
+        for file in (site / "figures").glob(f"{start}*.svg"):
+            if file.name not in kept:
+                file.unlink()
+
+
+def _both(
+    draw: "Callable[[bool], Mapping[str, Figure]]", start: str, site: Path, alt: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """Draw for light and for dark."""
+    shown: dict[str, dict[str, Any]] = {}
+    for dark in (False, True):
+        for key, figure in draw(dark).items():
+            file = f"figures/{start}-{key}{'-dark' if dark else ''}.svg"
+            figures.save(figure, site / file, dark=dark)
+            width, height = (round(96 * inches) for inches in figure.get_size_inches())
+            one = shown.setdefault(key, {"width": width, "height": height, "kind": key, "alt": alt(key)})
+            one["dark" if dark else "light"] = file
+    return list(shown.values())
+
+
+def _energy_alt(table: "pd.DataFrame", kind: str, workload: str) -> str:
+    """What a figure shows, in a sentence: the table below it has every number."""
+    drawn = figures.points(table, None)
+    drawn = drawn[drawn["kind"] == kind]
+    (less, more), (worst, best) = ((drawn[name].min(), drawn[name].max()) for name in ("joules", "accuracy"))
+    points = f"{len(drawn)} point{'s' if len(drawn) != 1 else ''}"
+    return (
+        f"Accuracy against {kind} joules per sample of {workload}: {points}, {quantity(less, 'J')} to "
+        f"{quantity(more, 'J')} per sample, accuracy {quantity(worst, '%')} to {quantity(best, '%')}."
+    )
+
+
+def _bits_alt(name: str, found: Sequence[bits.Point], same: Sequence[Row]) -> str:
+    """The values at the narrowest and the widest width; both terms of modelled joules."""
+    panel = next(one for one in bits.PANELS if one.name == name)
+    levels = figures.ordered([point.level for point in found])
+    parts = []
+    for term in dict.fromkeys(point.term for point in found):
+        ends = [_range(panel, [p for p in found if (p.level, p.term) == (at, term)]) for at in (levels[0], levels[-1])]
+        of = f"{term} term " if term else ""
+        parts.append(f"{of}{ends[0]} at {levels[0]}, {ends[1]} at {levels[-1]}")
+    beside = f" Beside it {len(same)} published results, marked as such." if same and name == "accuracy" else ""
+    return f"{panel.label} against bits, {len(levels)} widths: {'; '.join(parts)}.{beside}".replace(
+        panel.label[0], panel.label[0].upper(), 1
+    )
+
+
+def _range(panel: bits.Panel, found: Sequence[bits.Point]) -> str:
+    values = [point.value for point in found]
+    if not values:
+        return "nothing"
+    low, high = quantity(min(values), panel.unit), quantity(max(values), panel.unit)
+    return low if low == high else f"{low} to {high}"
+
+
+def _published_alt(other: Sequence[Row]) -> str:
+    data = ", ".join(dict.fromkeys(row.data_title for row in other))
+    return f"Published error against bits on other data, {len(other)} results on {data}; the table of sources has each."
