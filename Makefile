@@ -15,8 +15,8 @@ LINKS := probes workloads reports
 SITE := site
 
 # One point set, and the whole quick matrix, of each workload.
-POINTS := qnn-infer --bits 8,16,32
-MATRIX := qnn-infer --bits 8,16,32 --batch 1,64
+POINTS := qnn-train qnn-infer --bits 1,8,32
+MATRIX := qnn-train qnn-infer --bits 1,2,3,4,8,16,32
 
 .PHONY: help setup report report-full test lint hardware clean links
 

@@ -76,7 +76,7 @@ def test_the_wheel_holds_energybench_alone_and_all_of_it(built: Path):
         f"energybench-{version_of(wheel)}.dist-info",
     }
     assert modules() <= set(names)
-    for data in ("py.typed", "reports/templates/index.html", "reports/static/report.css"):
+    for data in ("py.typed", "reports/templates/index.html", "reports/static/report.css", "reports/published/qnn.json"):
         assert f"energybench/{data}" in names
     tables = {f"energybench/probes/tables/{file.name}" for file in (ROOT / "probes" / "tables").glob("*.json")}
     assert tables

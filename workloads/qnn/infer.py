@@ -1,135 +1,172 @@
-"""`qnn-infer`: a trained network at 8, 16 or 32 bits classifies a batch with arithmetic of that width."""
+"""`qnn-infer`: a deployed network of low bit-width classifies a batch with arithmetic of that width."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads.qnn import _points as points
 
 if TYPE_CHECKING:
-    from energybench.workloads.qnn._training import Trained
-
-_EPOCHS = 15
-_QUICK_EPOCHS = 5
+    from energybench.workloads.data import DataSet
+    from energybench.workloads.qnn.network import Network
 
 
 class QnnInfer:
     """Inference of a quantized network, one batch a step."""
 
     name = "qnn-infer"
-    version = 1
-    summary = "A trained MLP classifies digits at 8, 16 or 32 bits, with torch's kernels of that width"
+    version = 2
+    summary = "A deployed quantized network classifies images, with arithmetic of its own bit-width"
     parameters: Mapping[str, Parameter] = {
-        "bits": Parameter(default=8, help="bits of weights and activations", choices=(8, 16, 32)),
+        **points.SHARED,
         "batch": Parameter(default=256, help="samples a step"),
-        "hidden": Parameter(default=1024, help="features of each hidden layer"),
-        "depth": Parameter(default=2, help="hidden layers"),
-        "data": Parameter(default="digits", help="the data set"),
-        "learning_rate": Parameter(default=1e-3, help="Adam's, at the start of training"),
+        **points.NETWORK,
+        "arithmetic": Parameter(
+            default="auto",
+            help="what low bits are computed with; auto: the fastest here; fp8: only on CUDA, at 8 bits",
+            choices=("auto", "bits", "int8", "fp8"),
+        ),
         "device": Parameter(default="cpu", help="where it runs", choices=("cpu", "cuda")),
-        "threads": Parameter(default=1, help="torch's threads in a step"),
+        "threads": Parameter(default=1, help="processor threads in a step"),
+        "file": Parameter(default="", help="run the network of this file, as qnn-train exports it"),
     }
 
     def prepare(self, parameters: Mapping[str, int | float | str | bool], *, seed: int, quick: bool) -> Task:
-        """Train in fp32, export at the asked width, and load what was exported."""
+        """Train with quantized passes, export, and keep nothing but what was exported; or read a file."""
         # A dict of Any: `resolve` has checked each value's type.
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
-        _check_shape(values)
-        import torch
-
-        if values["device"] == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device=cuda: torch finds no CUDA device here; use device=cpu, or a torch built for CUDA")
-        from energybench.workloads.qnn._training import Recipe, train
-
-        epochs = _QUICK_EPOCHS if quick else _EPOCHS
-        recipe = {name: values[name] for name in ("data", "hidden", "depth", "learning_rate")}
-        trained = train(Recipe(**recipe, seed=seed, epochs=epochs))
-        return _Inference(trained, values, seed=seed, epochs=epochs)
+        points.check_positive(values, "batch", "hidden", "depth", "threads")
+        points.check_device(values["device"])
+        if values["file"]:
+            return _Inference(*_from_file(values), values)
+        return _Inference(*_trained(values, seed=seed, quick=quick), values)
 
 
-def _check_shape(values: Mapping[str, Any]) -> None:
-    for name in ("batch", "hidden", "depth", "threads"):
-        if values[name] < 1:
-            raise ValueError(f"{name}={values[name]} does not fit: it is 1 or more")
-    if values["device"] == "cuda" and values["bits"] == 8 and values["hidden"] % 8:
-        raise ValueError(f"hidden={values['hidden']} does not fit int8 on CUDA: use a multiple of 8")
+def _trained(values: Mapping[str, Any], *, seed: int, quick: bool) -> tuple["Network", "DataSet", int]:
+    """The network, its data and the bytes of its file. The master weights are left behind."""
+    import tempfile
+
+    from energybench.workloads.qnn import file
+    from energybench.workloads.qnn.export import export
+    from energybench.workloads.qnn.training import train
+
+    trained = train(points.recipe(values, seed=seed, quick=quick))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.safetensors"
+        file.write(export(trained), path)
+        return file.read(path), trained.dataset, path.stat().st_size
+
+
+def _from_file(values: Mapping[str, Any]) -> tuple["Network", "DataSet", int]:
+    """The network of a file, with the samples that were held out when it was trained."""
+    from energybench.workloads import data
+    from energybench.workloads.qnn import file
+
+    path = Path(values["file"]).expanduser()
+    if not path.is_file():
+        raise ValueError(f"file={path}: there is no such file; run qnn-train --param export=FOLDER to make one")
+    network = file.read(path)
+    told = network.about["recipe"]
+    found, wanted = (told["wbits"], told["abits"]), points.widths(values)
+    if found != wanted:
+        raise ValueError(
+            f"file={path} holds {points.label(*found)}, not {points.label(*wanted)}: "
+            f"give --param wbits={found[0]} --param abits={found[1]}, or another file"
+        )
+    dataset = data.load(values["data"], seed=told["seed"])
+    file.check_expected(network, dataset, path)
+    return network, dataset, path.stat().st_size
 
 
 class _Inference:
     """A network at one width, and a fixed batch of held-out samples."""
 
-    def __init__(self, trained: "Trained", values: Mapping[str, Any], *, seed: int, epochs: int) -> None:
-        import torch
-
-        from energybench.workloads.qnn import _precision
-
-        self._torch = torch
+    def __init__(self, network: "Network", dataset: "DataSet", file_bytes: int, values: Mapping[str, Any]) -> None:
         self.samples: int = values["batch"]
-        self._threads, self._threads_before = values["threads"], torch.get_num_threads()
-        self._device, bits, dataset = values["device"], values["bits"], trained.dataset
-        torch.set_num_threads(self._threads)
-        kernel = _precision.kernel(bits, rows=self.samples, device=self._device)
-        top = _precision.largest_activation(kernel, self._device) if bits == 8 else None
-        self.file_bytes: int | None
-        stored, self.file_bytes = _precision.deployed(_precision.export(trained, bits, top=top))
-        self._run = _precision.network(stored, bits, rows=self.samples, levels=dataset.levels, device=self._device)
-        self._pixels = torch.from_numpy(dataset.test_pixels).to(self._device)
-        self._labels = torch.from_numpy(dataset.test_labels).to(self._device)
-        self.judged = len(self._labels)
+        self.file_bytes: int | None = file_bytes
+        self._dataset, self.judged = dataset, len(dataset.test_labels)
+        self._run, self.kernels, isa = _engine(network, values)
         self._batch = self._rows(0)
+        self._run(self._batch)  # compiles what is not in numba's cache yet
         self.definition: Mapping[str, object] = {
             "task": f"classify {dataset.name}, one batch of held-out samples a step",
-            "data": dataset.described(),
-            "network": f"MLP {'-'.join(map(str, trained.widths))}, ReLU",
-            "training": f"fp32, Adam, cosine to 0, {epochs} epochs",
-            "learning_rate": values["learning_rate"],
-            "bits": bits,
+            **points.described(network),
             "batch": self.samples,
-            "kernel": kernel,
-            **({} if top is None else {"largest_activation": top}),
-            "isa": torch.backends.cpu.get_cpu_capability() if self._device == "cpu" else _gpu(),
-            "torch": torch.__version__,
-            "device": self._device,
-            "threads": self._threads,
-            "seed": seed,
+            "kernels": list(self.kernels),
+            "isa": isa,
+            "torch": network.about["torch"],
+            "device": values["device"],
+            "threads": values["threads"],
         }
 
     def step(self) -> None:
         """Classify the batch."""
-        self._scores(self._batch)
-        if self._device == "cuda":
-            self._torch.cuda.synchronize()
+        self._run(self._batch)
 
     def evaluate(self) -> Mapping[str, float]:
         """Accuracy over all held-out samples, in batches of the measured size."""
-        right, total = 0, len(self._labels)
-        for first in range(0, total, self.samples):
-            labels = self._labels[first : first + self.samples]
-            found = self._scores(self._rows(first)).argmax(1)[: len(labels)]
-            right += int((found == labels).sum())
-        return {"accuracy": right / total}
+        labels, right = self._dataset.test_labels, 0
+        for first in range(0, len(labels), self.samples):
+            wanted = labels[first : first + self.samples]
+            right += int((self._run(self._rows(first)).argmax(1)[: len(wanted)] == wanted).sum())
+        return {"accuracy": right / len(labels)}
 
     def close(self) -> None:
-        """Give torch its threads back."""
-        self._torch.set_num_threads(self._threads_before)
-
-    def _scores(self, pixels: Any) -> Any:
-        # Interleaved tasks share torch's one setting.
-        if self._torch.get_num_threads() != self._threads:
-            self._torch.set_num_threads(self._threads)
-        with self._torch.inference_mode():
-            return self._run(pixels)
+        """Nothing is held."""
 
     def _rows(self, first: int) -> Any:
         """A full batch from sample `first` on; behind the last sample comes the first again."""
-        positions = (self._torch.arange(self.samples, device=self._device) + first) % len(self._labels)
-        return self._pixels[positions].contiguous()
+        import numpy as np
+
+        positions = (np.arange(self.samples) + first) % self.judged
+        return np.ascontiguousarray(self._dataset.test_pixels[positions])
 
 
-def _gpu() -> str:
+def _engine(network: "Network", values: Mapping[str, Any]) -> tuple[Callable[[Any], Any], tuple[str, ...], str]:
+    """What classifies a batch of pixels, its kernels, and the instructions that they use."""
+    if values["device"] == "cuda":
+        return _cuda_engine(network, values)
+    from energybench.workloads.qnn.runtime import CpuNetwork
+
+    given = {name: values[name] for name in ("threads", "arithmetic")}
+    engine = CpuNetwork(network, rows=values["batch"], **given)
+    return engine, engine.kernels, engine.isa
+
+
+def _cuda_engine(network: "Network", values: Mapping[str, Any]) -> tuple[Callable[[Any], Any], tuple[str, ...], str]:
+    import numpy as np
     import torch
 
-    return "sm_{}{}".format(*torch.cuda.get_device_capability())
+    from energybench.workloads.qnn.cuda.engine import CudaNetwork
+
+    engine = CudaNetwork(network, rows=values["batch"], arithmetic=values["arithmetic"])
+    held: dict[int, Any] = {}
+
+    def run(pixels: Any) -> Any:
+        # The measured batch is on the device already; those of the evaluation are copied there.
+        place = held.get(id(pixels))
+        if place is None:
+            place = torch.from_numpy(pixels).cuda()
+            if not held:
+                held[id(pixels)] = place
+        scores = engine(place)
+        torch.cuda.synchronize()
+        return _Scores(scores) if held else np.asarray(scores.cpu())
+
+    return run, engine.kernels, "sm_{}{}".format(*torch.cuda.get_device_capability())
+
+
+class _Scores:
+    """Scores on a device, brought back where they are looked at."""
+
+    def __init__(self, scores: Any) -> None:
+        self._scores = scores
+
+    def argmax(self, axis: int) -> Any:
+        """The classes, on the host."""
+        return self._scores.argmax(axis).cpu().numpy()
 
 
 workload = QnnInfer()

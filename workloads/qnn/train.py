@@ -1,0 +1,126 @@
+"""`qnn-train`: a network is trained with quantized passes, exported, and the export checked sample for sample."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from energybench.model import Parameter, Task
+from energybench.workloads import resolve
+from energybench.workloads.qnn import _points as points
+
+if TYPE_CHECKING:
+    from energybench.workloads.qnn.network import Network
+    from energybench.workloads.qnn.training import Trained
+
+
+class QnnTrain:
+    """Training with quantized passes, one minibatch a step."""
+
+    name = "qnn-train"
+    version = 1
+    summary = "Trains a network with quantized forward passes, one minibatch a step, and checks its export"
+    parameters: Mapping[str, Parameter] = {
+        **points.SHARED,
+        "gbits": Parameter(default=32, help="bits of gradients", choices=points.WIDTHS),
+        "batch": Parameter(default=points.TRAINING_BATCH, help="samples a step"),
+        **points.NETWORK,
+        "sign": Parameter(
+            default="deterministic", help="how 1 bit is found in training", choices=("deterministic", "stochastic")
+        ),
+        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it does not learn"),
+        "device": Parameter(default="cpu", help="where it is trained", choices=("cpu", "cuda")),
+        "threads": Parameter(default=1, help="torch's threads in a step"),
+        "export": Parameter(default="", help="a folder to leave the deployed network in"),
+    }
+
+    def prepare(self, parameters: Mapping[str, int | float | str | bool], *, seed: int, quick: bool) -> Task:
+        """Train by the whole recipe, export, read the export back; the measured steps go on from the start."""
+        # A dict of Any: `resolve` has checked each value's type.
+        values: dict[str, Any] = dict(resolve(self.parameters, parameters))
+        points.check_positive(values, "hidden", "depth", "threads")
+        points.check_device(values["device"])
+        from energybench.workloads.qnn.training import train
+
+        trained = train(points.recipe(values, seed=seed, quick=quick, batch=values["batch"]))
+        return _Training(trained, values)
+
+
+class _Training:
+    """A network in training, beside the finished one of the same recipe."""
+
+    def __init__(self, trained: "Trained", values: Mapping[str, Any]) -> None:
+        import torch
+
+        from energybench.workloads.qnn.training import Trainer, build
+
+        self._torch = torch
+        self._trained, self._threads, self._cuda = trained, values["threads"], values["device"] == "cuda"
+        self._threads_before = torch.get_num_threads()
+        dataset, recipe = trained.dataset, trained.recipe
+        self.samples: int = recipe.batch
+        self.judged = len(dataset.test_labels)
+        self._network, size = _exported(trained, values["export"])
+        self.file_bytes: int | None = size
+        self._trainer = Trainer(build(recipe, dataset), dataset, recipe)
+        self.definition: Mapping[str, object] = {
+            "task": f"one step of training on {dataset.name}",
+            **points.described(self._network),
+            "batch": self.samples,
+            "isa": torch.backends.cpu.get_cpu_capability() if not self._cuda else _gpu(),
+            "torch": torch.__version__,
+            "device": values["device"],
+            "threads": self._threads,
+        }
+
+    def step(self) -> None:
+        """One step of the optimiser on the next minibatch."""
+        # Interleaved tasks share torch's one setting.
+        if self._torch.get_num_threads() != self._threads:
+            self._torch.set_num_threads(self._threads)
+        self._trainer.step()
+        if self._cuda:
+            self._torch.cuda.synchronize()
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Accuracy of the deployed network, and the share of samples that it classifies as the trained one does."""
+        from energybench.workloads.qnn.runtime import CpuNetwork
+
+        pixels, labels = self._trained.dataset.test_pixels, self._trained.dataset.test_labels
+        found = CpuNetwork(self._network, rows=len(pixels))(pixels).argmax(1)
+        wanted = self._trained.predict(pixels).argmax(1)
+        return {"accuracy": float((found == labels).mean()), "export_agreement": float((found == wanted).mean())}
+
+    def close(self) -> None:
+        """Give torch its threads back."""
+        self._torch.set_num_threads(self._threads_before)
+
+
+def _exported(trained: "Trained", folder: str) -> tuple["Network", int]:
+    """The network as its file holds it, and the file's bytes."""
+    import tempfile
+
+    from energybench.workloads.qnn import file
+    from energybench.workloads.qnn.export import export
+
+    network = export(trained)
+    with tempfile.TemporaryDirectory() as room:
+        path = Path(folder).expanduser() / _name(network) if folder else Path(room) / "network.safetensors"
+        file.write(network, path)
+        return file.read(path), path.stat().st_size
+
+
+def _name(network: "Network") -> str:
+    """`qnn-digits-mlp-64-1024-1024-10-W1A1-seed0.safetensors`."""
+    told = network.about["recipe"]
+    shape = points.architecture(network).lower().replace(" ", "-").replace("×", "x")
+    data = Path(str(network.about["data"]["name"])).name.replace(":", "-")
+    return f"qnn-{data}-{shape}-{points.label(told['wbits'], told['abits'])}-seed{told['seed']}.safetensors"
+
+
+def _gpu() -> str:
+    import torch
+
+    return "sm_{}{}".format(*torch.cuda.get_device_capability())
+
+
+workload = QnnTrain()
