@@ -30,6 +30,11 @@ def rows(target: Target) -> int:
     return 8 if target.lanes == 16 else 4
 
 
+def lines_ahead(wbits: int) -> int:
+    """Cache lines that a tile asks for in a step: four tiles ask for the next block of a panel."""
+    return (BLOCKS[wbits] + 1) // 2
+
+
 def signed_weights(target: Target, wbits: int) -> bool:
     """Whether the weights are stored with their sign."""
     return wbits == 8 and target.dot == "madd"
@@ -50,18 +55,20 @@ def widen(b: e.Builder, target: Target, wbits: int, steps: e.Value, w: e.Value, 
     e.loop(b, steps, [], body)
 
 
-def tile(b: e.Builder, target: Target, wbits: int, mr: int, operands: tuple[Any, Any, Any, Any]) -> None:
+def tile(b: e.Builder, target: Target, wbits: int, mr: int, operands: tuple[Any, Any, Any, Any, Any]) -> None:
     """Add the products of `mr` rows and 32 columns of widened weights to int32 (mr, 32) sums in memory.
 
-    Operands: steps of K; address of the first row and its stride in bytes; of the widened weights; of the sums.
+    Operands: steps of K; address of the first row and its stride in bytes; of the widened weights; of the sums; of packed
+    weights that will be wanted soon.
     """
-    steps, (a, lda), w, out = operands
+    steps, (a, lda), w, out, soon = operands
     # Registers for the sums: 8 rows of 2 vectors, 4 rows of 2 of the 4 vectors of a narrow target.
     together = 2
     for first in range(0, PANEL // target.lanes, together):
         columns = range(first, min(first + together, PANEL // target.lanes))
         cells = [(m, v) for v in columns for m in range(mr)]
-        _accumulate(b, target, wbits, (steps, a, lda, out), cells, _Widened(b, target, w))
+        weights = _Widened(b, target, w, (soon, lines_ahead(wbits)) if first == 0 else None)
+        _accumulate(b, target, wbits, (steps, a, lda, out), cells, weights)
 
 
 def stream(b: e.Builder, target: Target, wbits: int, mr: int, operands: tuple[Any, Any, Any, Any], ahead: int) -> None:
@@ -74,12 +81,16 @@ def stream(b: e.Builder, target: Target, wbits: int, mr: int, operands: tuple[An
 class _Widened:
     """Weights that lie as bytes."""
 
-    def __init__(self, b: e.Builder, target: Target, w: e.Value) -> None:
-        self._b, self._target, self._w = b, target, w
+    def __init__(self, b: e.Builder, target: Target, w: e.Value, soon: tuple[e.Value, int] | None) -> None:
+        self._b, self._target, self._w, self._soon = b, target, w, soon
 
     def step(self, step: e.Value, columns: list[int]) -> Iterator[dict[int, Any]]:
         """The vectors of each group of a step, by column vector."""
         b, size, kind = self._b, 4 * self._target.lanes, e.vector(e.I32, self._target.lanes)
+        if self._soon:
+            place, lines = self._soon
+            for line in range(lines):
+                e.prefetch(b, e.at(b, place, (step, 64 * lines), (line, 64)), level=2)
         for group in range(STEP // GROUP):
             yield {v: e.load(b, e.at(b, self._w, (step, 8 * 128), (group, 128), (v, size)), kind) for v in columns}
 

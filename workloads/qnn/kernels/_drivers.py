@@ -163,7 +163,7 @@ def popcount(wbits: int, abits: int) -> Any:
 @cache
 def dot(wbits: int) -> Any:
     """The compiled function that multiplies weights of `wbits` bits with bytes."""
-    return _dot_driver(wbits, _dot.rows(target()), _SOURCE)
+    return _dot_driver(wbits, _dot.rows(target()), _dot.lines_ahead(wbits), _SOURCE)
 
 
 def _popcount_driver(wb: int, ab: int, mr: int, source: int) -> Any:
@@ -191,7 +191,7 @@ def _popcount_driver(wb: int, ab: int, mr: int, source: int) -> Any:
     return run
 
 
-def _dot_driver(wb: int, mr: int, source: int) -> Any:
+def _dot_driver(wb: int, mr: int, ahead: int, source: int) -> Any:
     @njit(cache=True, nogil=True)
     def run(plan, thread, m0, m1, p0, p1):  # type: ignore[no-untyped-def]
         add = plan[Plan.SCRATCH] + thread * plan[Plan.SCRATCH_BYTES]
@@ -217,10 +217,14 @@ def _dot_driver(wb: int, mr: int, source: int) -> Any:
                     for step in range(0, steps, CHUNK):
                         count = min(CHUNK, steps - step)
                         dot_widen(wb, count, w + 128 * wb * step, wide)
+                        soon = w + 128 * wb * (step + count)
                         for row in range(0, rows - mr + 1, mr):
-                            dot_tile(wb, mr, count, a + row * stride + 32 * step, stride, wide, sums + 128 * row)
+                            at, into = a + row * stride + 32 * step, sums + 128 * row
+                            dot_tile(wb, mr, count, at, stride, wide, into, soon if row < 4 * mr else wide)
+                            soon += 64 * ahead * count
                         for row in range(rows // mr * mr, rows):
-                            dot_tile(wb, 1, count, a + row * stride + 32 * step, stride, wide, sums + 128 * row)
+                            at, into = a + row * stride + 32 * step, sums + 128 * row
+                            dot_tile(wb, 1, count, at, stride, wide, into, wide)
                 finish(plan, rows, sums, add, panel, first)
 
     return run

@@ -80,12 +80,12 @@ def ternary(b: Builder, table: int, x: Value, y: Value, z: Value) -> Value:
     return call(b, f"llvm.x86.avx512.pternlog.d.{32 * lanes}", x.type, x, y, z, I32(table))
 
 
-def prefetch(b: Builder, address: Value) -> None:
-    """Ask for a cache line that will be read soon."""
+def prefetch(b: Builder, address: Value, level: int = 1) -> None:
+    """Ask for a cache line that will be read soon, into the first- or the second-level cache."""
     pointer = b.inttoptr(address, ir.PointerType(I8))
     kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
     name = "llvm.prefetch.p0"
-    b.call(cgutils.get_or_insert_function(b.module, kind, name), [pointer, I32(0), I32(3), I32(1)])
+    b.call(cgutils.get_or_insert_function(b.module, kind, name), [pointer, I32(0), I32(4 - level), I32(1)])
 
 
 def copy(b: Builder, out: Value, source: Value, count: Value) -> None:

@@ -40,13 +40,13 @@ def bits_tile(context, wbits, abits, mr, words, a, lda, w, out):  # type: ignore
 
 
 @intrinsic(prefer_literal=True)
-def dot_tile(context, wbits, mr, steps, a, lda, w, out):  # type: ignore[no-untyped-def]
+def dot_tile(context, wbits, mr, steps, a, lda, w, out, soon):  # type: ignore[no-untyped-def]
     """`_dot.tile`."""
 
-    def emit(b: Any, t: Any, wb: int, rows: int, steps: Any, a: Any, lda: Any, w: Any, out: Any) -> None:
-        _dot.tile(b, t, wb, rows, (steps, (a, lda), w, out))
+    def emit(b: Any, t: Any, wb: int, rows: int, steps: Any, a: Any, lda: Any, w: Any, out: Any, soon: Any) -> None:
+        _dot.tile(b, t, wb, rows, (steps, (a, lda), w, out, soon))
 
-    return _void(5, emit, 2)(context, wbits, mr, steps, a, lda, w, out)
+    return _void(6, emit, 2)(context, wbits, mr, steps, a, lda, w, out, soon)
 
 
 @intrinsic(prefer_literal=True)

@@ -63,7 +63,7 @@ class Signal:
 def signal(rows: int, channels: int, width: int, size: tuple[int, int] | None = None) -> Signal:
     """Room for `rows` rows of values at a width."""
     if width == 32:
-        return Signal(data=aligned(rows, 4 * _up(channels, PANEL)), bits=32, channels=channels, size=size)
+        return Signal(data=aligned(rows, _spaced(4 * _up(channels, PANEL))), bits=32, channels=channels, size=size)
     if width == 8:
         return Signal(data=aligned(rows, _spaced(_up(channels, _dot.STEP))), bits=8, channels=channels, size=size)
     # The rows of a vector are multiplied as they lie, those of a map are gathered word by word.
