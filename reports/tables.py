@@ -33,11 +33,12 @@ def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
     names = sorted({name for record in records for name in record["parameters"]})
     varying = [name for name in names if len({json.dumps(record["parameters"].get(name)) for record in records}) > 1]
     settings = varying or names[:1]
+    alike = [(name, shown(records[-1]["parameters"].get(name, ""))) for name in names if name not in settings]
     present = {metric for record in records for metric in record["results"]} | set(ALWAYS)
     metrics = [name for name in HEADINGS if name in present] + sorted(present - set(HEADINGS) - NOT_SHOWN)
     return {
         "settings": settings,
-        "fixed": [(name, shown(records[-1]["parameters"].get(name, ""))) for name in names if name not in settings],
+        "fixed": [(name, text) for name, text in alike if text],
         "columns": [HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in metrics],
         "rows": [_row(record, settings, metrics) for record in records[:MOST_ROWS]],
         "cut": max(0, len(records) - MOST_ROWS),

@@ -49,7 +49,7 @@ def _shared(parameters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _text(parameters: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in parameters.items())
+    return " ".join(f"{key}={value}" for key, value in parameters.items() if value != "")
 
 
 def _energy(results: Mapping[str, Any]) -> str:

@@ -28,7 +28,6 @@ __all__ = ["FALL", "Recipe", "Trained", "Trainer", "build", "forget", "train"]
 
 FALL = 1e-2
 """The last epoch's learning rate as a share of the first's."""
-_LARGEST_SCALE = 8.0
 _KEPT = 8
 _EVALUATED = 512
 """Samples at once in an evaluation: its float64 maps stay small."""
@@ -229,5 +228,4 @@ def _scale(stage: layers.Stage) -> float:
     if plan.wbits > 8:
         return 1.0
     taps = 9 if plan.size else 1
-    inputs = plan.inputs
-    return min(math.sqrt((inputs + taps * plan.outputs) / 1.5), _LARGEST_SCALE)
+    return math.sqrt((plan.inputs + taps * plan.outputs) / 1.5)

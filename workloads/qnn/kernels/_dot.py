@@ -58,8 +58,8 @@ def widen(b: e.Builder, target: Target, wbits: int, steps: e.Value, w: e.Value, 
 def tile(b: e.Builder, target: Target, wbits: int, mr: int, operands: tuple[Any, Any, Any, Any, Any]) -> None:
     """Add the products of `mr` rows and 32 columns of widened weights to int32 (mr, 32) sums in memory.
 
-    Operands: steps of K; address of the first row and its stride in bytes; of the widened weights; of the sums; of packed
-    weights that will be wanted soon.
+    Operands: steps of K; address of the first row and its stride in bytes; of the widened weights; of the sums; of
+    packed weights that will be wanted soon.
     """
     steps, (a, lda), w, out, soon = operands
     # Registers for the sums: 8 rows of 2 vectors, 4 rows of 2 of the 4 vectors of a narrow target.

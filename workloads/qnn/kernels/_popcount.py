@@ -21,7 +21,7 @@ WORDS = 4
 def depth(target: Target) -> int:
     """Words that are added up before a population count. An instruction that counts is worth fewer adders."""
     if target.vpopcnt:
-        return 4
+        return 2
     return 16 if target.lanes == 16 else 8
 
 
@@ -43,7 +43,7 @@ def tile(b: e.Builder, target: Target, widths: tuple[int, int], mr: int, operand
     """
     words, (a, lda), w, out = operands
     vectors = PANEL // target.lanes
-    together = 2 if target.lanes == 16 and mr == 1 else 1
+    together = 2 if target.lanes == 16 and (mr == 1 or target.vpopcnt) else 1
     for first in range(0, vectors, together):
         columns = range(first, first + together)
         sums = _planes(b, target, widths, (words, a, lda, w), [(m, v) for v in columns for m in range(mr)])
@@ -96,7 +96,7 @@ def _count(b: e.Builder, target: Target, operands: Any, cells: Any) -> dict[Any,
         done = b.mul(full, e.I64(deep))
         a, w = b.add(a, b.mul(done, e.I64(4))), b.add(w, b.mul(done, e.I64(4 * PANEL)))
         state = e.loop(b, b.udiv(b.sub(words, done), e.I64(WORDS)), state, block(WORDS))
-    for level in (1, 0):
+    for level in reversed(range(min(levels, 2))):
         for c in range(len(cells)):
             total = b.shl(state[c * stride + levels], e.constant(e.I32, target.lanes, 1))
             state[c * stride + levels] = _add_popcount(b, target, total, state[c * stride + level])
