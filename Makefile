@@ -37,7 +37,7 @@ report-full: $(STAMP) ## the quick matrix of every workload, then the report
 test: $(STAMP) ## run the tests
 	@command -v cc >/dev/null || {
 	  echo "the tests compile a fake NVIDIA library, and there is no C compiler. Remedy on Debian and Ubuntu:" >&2
-	  echo "  sudo apt install gcc libc6-dev fuse3 libfuse2" >&2
+	  echo "  sudo apt install gcc g++ libc6-dev fuse3 libfuse2" >&2
 	  exit 1
 	}
 	$(BIN)/python -m pytest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from energybench.workloads.qnn.network import Layer, Network
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Tensors = Mapping[str, NDArray[Any]]
@@ -26,7 +27,8 @@ def described(network: Network) -> tuple[Mapping[str, Any], "Tensors"]:
         for name in _ARRAYS:
             array = getattr(layer, name)
             if array is not None:
-                tensors[f"layers.{index}.{name}"] = np.ascontiguousarray(array)
+                narrow = _narrow(array) if name == "thresholds" else array
+                tensors[f"layers.{index}.{name}"] = np.ascontiguousarray(narrow)
     description = {
         "shape": network.shape,
         "classes": network.classes,
@@ -34,6 +36,29 @@ def described(network: Network) -> tuple[Mapping[str, Any], "Tensors"]:
         "layers": [{name: getattr(layer, name) for name in _NUMBERS} for layer in network.layers],
     }
     return description, tensors
+
+
+def _narrow(thresholds: "NDArray[np.int32]") -> "NDArray[np.integer[Any]]":
+    """In 16 bits, where they fit: a layer of 4 bits has 15 of them a channel. The ends stand for the ends."""
+    import numpy as np
+
+    wide, small = np.iinfo(np.int32), np.iinfo(np.int16)
+    inner = thresholds[(thresholds != wide.min) & (thresholds != wide.max)]
+    if inner.size and (inner.min() <= small.min or inner.max() >= small.max):
+        return thresholds
+    return np.clip(thresholds, small.min, small.max).astype(np.int16)
+
+
+def _widened(thresholds: "NDArray[Any]") -> "NDArray[Any]":
+    """The thresholds of `_narrow`."""
+    import numpy as np
+
+    if thresholds.dtype != np.int16:
+        return thresholds
+    wide, small = np.iinfo(np.int32), np.iinfo(np.int16)
+    found = thresholds.astype(np.int32)
+    found[thresholds == small.min], found[thresholds == small.max] = wide.min, wide.max
+    return found
 
 
 def restored(description: Mapping[str, Any], tensors: "Tensors") -> Network:
@@ -56,6 +81,8 @@ def restored(description: Mapping[str, Any], tensors: "Tensors") -> Network:
 def _layer(numbers: Mapping[str, Any], tensors: "Tensors", prefix: str) -> Layer:
     size = numbers["size"]
     arrays: dict[str, Any] = {name: tensors.get(prefix + name) for name in _ARRAYS}
+    if arrays["thresholds"] is not None:
+        arrays["thresholds"] = _widened(arrays["thresholds"])
     return Layer(**{**numbers, "size": size and (size[0], size[1])}, **arrays)
 
 

@@ -35,6 +35,10 @@ def recipe(values: Mapping[str, Any], *, seed: int, quick: bool, batch: int = TR
     from energybench.workloads.qnn.training import Recipe
 
     wbits, abits = widths(values)
+    if values.get("sign") == "stochastic" and 1 not in (wbits, abits):
+        raise ValueError(f"sign=stochastic does not fit W{wbits}A{abits}: only 1 bit is drawn")
+    if not values.get("master", True) and wbits > 8:
+        raise ValueError(f"master=false does not fit weights of {wbits} bits: they are their own master copy")
     epochs = values["epochs"] or (_QUICK_EPOCHS if quick else _EPOCHS)[values["net"]]
     chosen = {name: values[name] for name in ("data", "net", "hidden", "depth", "learning_rate")}
     extra = {name: values[name] for name in ("gbits", "sign", "master", "device") if name in values}
@@ -66,7 +70,8 @@ def check_positive(values: Mapping[str, Any], *names: str) -> None:
 def described(network: "Network") -> Mapping[str, object]:
     """What a definition says of a network and how it was trained."""
     told = dict(network.about["recipe"])
-    trained = {name: told.pop(name) for name in ("epochs", "batch", "learning_rate", "gbits", "sign", "master", "seed")}
+    said = ("epochs", "batch", "learning_rate", "gbits", "sign", "master", "seed", "device")
+    trained = {name: told.pop(name) for name in said} | {"torch": network.about["torch"]}
     return {
         "data": network.about["data"],
         "network": architecture(network),

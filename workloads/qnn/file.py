@@ -64,7 +64,7 @@ def read(path: Path, *, expect: "DataSet | None" = None) -> Network:
     header, tensors = _opened(path.read_bytes(), path)
     try:
         network = _layout.restored(header["description"], tensors)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ValueError(f"{path} does not fit together ({error}): export the network again") from error
     if expect is not None:
         check_expected(network, expect, path)
@@ -119,9 +119,11 @@ def _header(content: bytes, path: Path) -> Mapping[str, Any]:
         header: dict[str, Any] = json.loads(table.pop("__metadata__")[_KEY])
         version = header["version"]
         end = start + max(entry["data_offsets"][1] for entry in table.values())
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(foreign) from error
-    if version != VERSION:
+    if type(version) is not int or version < 1:
+        raise ValueError(foreign)
+    if version > VERSION:
         raise ValueError(f"{path} is of format version {version}, this energybench reads {VERSION}: update energybench")
     if len(content) < end:
         raise ValueError(_cut_off(path, len(content), end))
@@ -150,10 +152,12 @@ def check_expected(network: Network, expected: "DataSet", path: Path) -> None:
         ValueError: its data, the shape of its images or its classes are others.
     """
     data = network.about.get("data", {}).get("name", "unnamed data")
+    stored = str(network.about.get("data", {}).get("sha256", "unknown"))
     for what, found, wanted in (
         ("data", data, expected.name),
         ("images of", "×".join(map(str, network.shape)), "×".join(map(str, expected.shape))),
         ("classes", ", ".join(network.classes), ", ".join(expected.class_names)),
+        ("data's SHA-256", stored, expected.sha256),
     ):
         if found != wanted:
             raise ValueError(

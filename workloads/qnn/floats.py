@@ -34,6 +34,7 @@ class FloatNetwork:
         self._table = torch.from_numpy(network.pixels.copy())
         self._layers = [_Floats(layer, rows) for layer in network.layers]
         self.kernels = tuple(layer.kernel for layer in self._layers)
+        self.isa = torch.backends.cpu.get_cpu_capability()
 
     def __call__(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float32]":
         """Scores, float32 (samples, classes)."""

@@ -25,7 +25,7 @@ class QnnInfer:
         **points.NETWORK,
         "arithmetic": Parameter(
             default="auto",
-            help="what low bits are computed with; auto: the fastest here; fp8: only on CUDA, at 8 bits",
+            help="of low bits: auto is the fastest; bits counts bits to 2x2; fp8 is for CUDA, at 8 bits",
             choices=("auto", "bits", "int8", "fp8"),
         ),
         "device": Parameter(default="cpu", help="where it runs", choices=("cpu", "cuda")),
@@ -68,16 +68,18 @@ def _from_file(values: Mapping[str, Any]) -> tuple["Network", "DataSet", int]:
     if not path.is_file():
         raise ValueError(f"file={path}: there is no such file; run qnn-train --param export=FOLDER to make one")
     network = file.read(path)
-    told = network.about["recipe"]
-    found, wanted = (told["wbits"], told["abits"]), points.widths(values)
-    if found != wanted:
-        raise ValueError(
-            f"file={path} holds {points.label(*found)}, not {points.label(*wanted)}: "
-            f"give --param wbits={found[0]} --param abits={found[1]}, or another file"
-        )
+    told = network.about.get("recipe", {})
+    wanted = dict(zip(("wbits", "abits"), points.widths(values), strict=True)) | {n: values[n] for n in _SAID}
+    if other := [name for name in wanted if told.get(name) != wanted[name]]:
+        found = " ".join(f"--param {name}={told.get(name)}" for name in other)
+        raise ValueError(f"file={path} holds another network than was asked for: give {found}, or another file")
     dataset = data.load(values["data"], seed=told["seed"])
     file.check_expected(network, dataset, path)
     return network, dataset, path.stat().st_size
+
+
+_SAID = ("net", "hidden", "depth")
+"""Parameters that a record shows: a file must be what they say."""
 
 
 class _Inference:
@@ -94,9 +96,10 @@ class _Inference:
             "task": f"classify {dataset.name}, one batch of held-out samples a step",
             **points.described(network),
             "batch": self.samples,
+            "source": "file" if values["file"] else "trained",
             "kernels": list(self.kernels),
             "isa": isa,
-            "torch": network.about["torch"],
+            "torch": _torch(self.kernels),
             "device": values["device"],
             "threads": values["threads"],
         }
@@ -133,6 +136,13 @@ def _engine(network: "Network", values: Mapping[str, Any]) -> tuple[Callable[[An
     given = {name: values[name] for name in ("threads", "arithmetic")}
     engine = CpuNetwork(network, rows=values["batch"], **given)
     return engine, engine.kernels, engine.isa
+
+
+def _torch(kernels: tuple[str, ...]) -> str | None:
+    """The version of torch, where it runs the network; without torch a network of integers runs as well."""
+    import importlib.metadata
+
+    return importlib.metadata.version("torch") if any("torch" in kernel for kernel in kernels) else None
 
 
 def _cuda_engine(network: "Network", values: Mapping[str, Any]) -> tuple[Callable[[Any], Any], tuple[str, ...], str]:

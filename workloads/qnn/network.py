@@ -63,6 +63,14 @@ class Layer:
     thresholds: "NDArray[np.int32] | None" = None
     flipped: "NDArray[np.bool_] | None" = None
 
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit: kernels read them by address.
+
+        Raises:
+            ValueError: a size, a type or a width is not what the others say.
+        """
+        _check(self)
+
     @property
     def inputs(self) -> int:
         """Products of one output."""
@@ -100,3 +108,50 @@ class Network:
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse layers that do not follow from each other.
+
+        Raises:
+            ValueError: what is wrong, in one line.
+        """
+        if self.pixels.shape != (256,) or self.pixels.dtype.name != "int8":
+            raise ValueError(f"pixels are {self.pixels.dtype} {self.pixels.shape}, not int8 (256,)")
+        height, width, channels = self.shape
+        values = height * width * channels
+        for number, layer in enumerate(self.layers):
+            places = layer.size[0] * layer.size[1] if layer.size else layer.taps
+            if places * layer.channels != values:
+                raise ValueError(f"layer {number} reads {places * layer.channels} values of {values}")
+            out_places = layer.out_size[0] * layer.out_size[1] if layer.out_size else 1
+            values = out_places * layer.outputs
+        if values != len(self.classes) or not self.layers or self.layers[-1].out_bits != SCORES:
+            raise ValueError(f"the last layer does not hand on a score for each of {len(self.classes)} classes")
+
+
+def _check(layer: Layer) -> None:
+    if layer.wbits not in bits.WIDTHS or layer.abits not in bits.WIDTHS or layer.pool not in (1, 2):
+        raise ValueError(f"there is no layer of W{layer.wbits}A{layer.abits} that pools {layer.pool}")
+    if min(layer.outputs, layer.taps, layer.channels, *(layer.out_size or (1, 1))) < 1:
+        raise ValueError(f"a layer of {layer.taps}×{layer.channels} inputs, {layer.outputs} outputs is empty")
+    if layer.size is not None and layer.taps != 9:
+        raise ValueError(f"a convolution has 9 taps, not {layer.taps}")
+    top = 2**layer.out_bits - 1
+    packed = (layer.wbits, layer.outputs, -(-layer.inputs // 8))
+    kinds = {8: "int8", 16: "uint16", 32: "float32"}
+    has_table = layer.is_integer and layer.out_bits in bits.PLANES
+    wanted: dict[str, tuple[tuple[int, ...], str] | None] = {
+        "weights": (packed, "uint8") if layer.wbits < 8 else ((layer.outputs, layer.inputs), kinds[layer.wbits]),
+        "gain": None if has_table else ((layer.outputs,), "float32"),
+        "offset": None if has_table else ((layer.outputs,), "float32"),
+        "thresholds": ((top, layer.outputs), "int32") if has_table else None,
+        "flipped": ((layer.outputs,), "bool") if has_table else None,
+    }
+    for name, want in wanted.items():
+        array = getattr(layer, name)
+        found = None if array is None else (array.shape, array.dtype.name)
+        if found != want:
+            raise ValueError(f"{name} of a layer are {found}, not {want}")
+    for table in (layer.gain, layer.offset):
+        if table is not None and not bool((abs(table) < float("inf")).all()):
+            raise ValueError("gain or offset of a layer is not finite")

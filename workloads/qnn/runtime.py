@@ -6,6 +6,8 @@ are run by `floats`.
 """
 
 import math
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,7 @@ class CpuNetwork:
         network: what was deployed.
         rows: samples of a batch.
         threads: how many share a batch.
-        arithmetic: `bits` counts bits wherever both sides have 4 or less, `int8` multiplies bytes, `auto` takes the
+        arithmetic: `bits` counts bits wherever both sides have 2 or less, `int8` multiplies bytes, `auto` takes the
             faster of the two for this processor (`kernels.linear.engine`).
 
     Attributes:
@@ -50,7 +52,8 @@ class CpuNetwork:
         self.threads = min(threads, rows)
         self.isa = target().name
         self._shares = [(i, rows * i // self.threads, rows * (i + 1) // self.threads) for i in range(self.threads)]
-        self._pixels: NDArray[np.uint8] = np.zeros((rows, math.prod(network.shape)), np.uint8)
+        self._shape = (rows, math.prod(network.shape))
+        self._lock = threading.Lock()
         self._steps: list[Any] = []
         self._whole: Any = None
         if network.layers[0].is_integer:
@@ -59,37 +62,43 @@ class CpuNetwork:
             from energybench.workloads.qnn.floats import FloatNetwork
 
             self._whole = FloatNetwork(network, rows=rows, threads=threads)
+            self.isa = self._whole.isa
         names = [step.kernel for step in self._steps if step.kernel]
         self.kernels: tuple[str, ...] = self._whole.kernels if self._whole else tuple(names)
 
     def __call__(self, pixels: "NDArray[np.uint8]") -> "NDArray[np.float32]":
-        """Scores, float32 (samples, classes), of uint8 pixels (samples, height * width * channels). Not reentrant.
+        """Scores, float32 (samples, classes), of uint8 pixels (samples, height * width * channels).
+
+        Threads that call the same network wait for each other.
 
         Raises:
             ValueError: pixels of another shape or type.
         """
-        if pixels.shape != self._pixels.shape or pixels.dtype != np.uint8:
-            problem = f"pixels are {pixels.dtype} {pixels.shape}: this network was built for uint8 {self._pixels.shape}"
-            raise ValueError(problem)
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
+            raise ValueError(
+                f"pixels are {pixels.dtype} {pixels.shape}: this network was built for uint8 {self._shape}"
+            )
         if self._whole:
             found: NDArray[np.float32] = self._whole(pixels)
             return found
         for step in self._steps:
             step.announce()
-        np.copyto(self._pixels, pixels)
-        if self.threads == 1:
-            self._share(0, 0, self.rows)
-        else:
-            list(_pool(self.threads).map(lambda share: self._share(*share), self._shares))
-        scores: NDArray[np.float32] = self._steps[-1].out.data.view(np.float32)[:, : self.network.layers[-1].outputs]
-        return scores.copy()
+        with self._lock:
+            self._steps[0].show(pixels)
+            out = self._steps[-1].renew()
+            if self.threads == 1:
+                self._share(0, 0, self.rows)
+            else:
+                list(_pool(self.threads).map(lambda share: self._share(*share), self._shares))
+        scores: NDArray[np.float32] = out.data.view(np.float32)[:, : self.network.layers[-1].outputs]
+        return scores
 
     def _share(self, thread: int, first: int, last: int) -> None:
         for step in self._steps:
             step.run(thread, first, last)
 
     def _build(self, arithmetic: str) -> None:
-        source = _LookUp(self._pixels, self.network.pixels, self.network.layers[0].size)
+        source = _LookUp(self._shape, self.network.pixels, self.network.layers[0].size)
         self._steps.append(source)
         signal = source.out
         for layer in self.network.layers:
@@ -103,7 +112,8 @@ class CpuNetwork:
 def _engine(layer: Layer, signal: Signal, arithmetic: str) -> str:
     if signal.bits == 8 or layer.wbits == 8 or arithmetic == INT8:
         return DOT
-    return POPCOUNT if arithmetic == BITS else linear.engine(layer.wbits, signal.bits)
+    few = layer.wbits <= 2 and signal.bits <= 2
+    return POPCOUNT if arithmetic == BITS and few else linear.engine(layer.wbits, signal.bits)
 
 
 @cache
@@ -111,23 +121,30 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="energybench-qnn")
 
 
+# A child of fork has the pool's object, but not its threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 class _LookUp:
     """Pixels to the integer values that stand for them."""
 
     kernel = ""
 
-    def __init__(self, pixels: "NDArray[np.uint8]", table: "NDArray[np.int8]", size: tuple[int, int] | None) -> None:
+    def __init__(self, shape: tuple[int, int], table: "NDArray[np.int8]", size: tuple[int, int] | None) -> None:
         self._places = math.prod(size) if size else 1
-        channels = pixels.shape[1] // self._places
-        self._pixels, self._table = pixels.reshape(-1, channels), table.view(np.uint8)
-        rows = len(self._pixels)
+        channels, rows = shape[1] // self._places, shape[0] * self._places
+        self._table, self._pixels = table.view(np.uint8), np.zeros((rows, channels), np.uint8)
         if size:  # the pixels of a map are gathered, not multiplied where they lie: nothing needs to be padded
             self.out = Signal(data=linear.aligned(rows, channels), bits=8, channels=channels, size=size)
         else:
             self.out = linear.signal(rows, channels, 8)
 
+    def show(self, pixels: "NDArray[np.uint8]") -> None:
+        """Look these up from now on."""
+        self._pixels = np.ascontiguousarray(pixels).reshape(self._pixels.shape)
+
     def announce(self) -> None:
-        operations.record("qnn.look_up", rows=len(self._pixels), columns=self._pixels.shape[1])
+        operations.record(formulas.LOOK_UP, rows=len(self._pixels), columns=self._pixels.shape[1])
 
     def run(self, _thread: int, first: int, last: int) -> None:
         n = self._places
@@ -136,16 +153,17 @@ class _LookUp:
 
 
 class _Spread:
-    """Planes to bytes, for a product of bytes: room of the kernel's own, which is not counted as traffic."""
+    """Planes to bytes, for a product of bytes."""
 
     kernel = ""
 
     def __init__(self, source: Signal, rows: int) -> None:
         self._source, self._places = source, source.places
+        self._values = rows * source.places * source.channels
         self.out = linear.signal(rows * source.places, source.channels, 8, source.size)
 
     def announce(self) -> None:
-        pass
+        operations.record(formulas.SPREAD, values=self._values, width=self._source.bits)
 
     def run(self, _thread: int, first: int, last: int) -> None:
         source, out, n = self._source, self.out, self._places
@@ -163,6 +181,10 @@ class _Step:
         self.out = self._product.out
         self._name = formulas.POPCOUNT if engine == POPCOUNT else formulas.DOT
         self.kernel = f"{engine} W{layer.wbits}A{layer.abits}"
+
+    def renew(self) -> Signal:
+        """Room for new results: those of the last call belong to the caller."""
+        return self._product.renew()
 
     def announce(self) -> None:
         operations.record(self._name, layer=self._layer, samples=self._samples)

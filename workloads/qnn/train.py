@@ -27,7 +27,7 @@ class QnnTrain:
         "sign": Parameter(
             default="deterministic", help="how 1 bit is found in training", choices=("deterministic", "stochastic")
         ),
-        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it does not learn"),
+        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it hardly learns"),
         "device": Parameter(default="cpu", help="where it is trained", choices=("cpu", "cuda")),
         "threads": Parameter(default=1, help="torch's threads in a step"),
         "export": Parameter(default="", help="a folder to leave the deployed network in"),
@@ -39,6 +39,8 @@ class QnnTrain:
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
         points.check_positive(values, "hidden", "depth", "threads")
         points.check_device(values["device"])
+        if values["export"]:
+            _make_folder(Path(values["export"]).expanduser())
         from energybench.workloads.qnn.training import train
 
         trained = train(points.recipe(values, seed=seed, quick=quick, batch=values["batch"]))
@@ -109,12 +111,33 @@ def _exported(trained: "Trained", folder: str) -> tuple["Network", int]:
         return file.read(path), path.stat().st_size
 
 
+def _make_folder(path: Path) -> None:
+    """Before the training, not after it.
+
+    Raises:
+        ValueError: there is no such folder, and none can be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"export={path}: no folder can be made there ({error.strerror}); give another") from error
+
+
 def _name(network: "Network") -> str:
-    """`qnn-digits-mlp-64-1024-1024-10-W1A1-seed0.safetensors`."""
+    """`qnn-digits-mlp-64-1024-1024-10-W1A1-seed0.safetensors`; what differs from the recipe is said too."""
     told = network.about["recipe"]
     shape = points.architecture(network).lower().replace(" ", "-").replace("×", "x")
     data = Path(str(network.about["data"]["name"])).name.replace(":", "-")
-    return f"qnn-{data}-{shape}-{points.label(told['wbits'], told['abits'])}-seed{told['seed']}.safetensors"
+    usual = {
+        "gbits": 32,
+        "sign": "deterministic",
+        "master": True,
+        "batch": points.TRAINING_BATCH,
+        "learning_rate": 3e-3,
+    }
+    unusual = "".join(f"-{name}{told[name]}" for name in usual if told[name] != usual[name])
+    label = points.label(told["wbits"], told["abits"])
+    return f"qnn-{data}-{shape}-{label}-epochs{told['epochs']}{unusual}-seed{told['seed']}.safetensors"
 
 
 def _gpu() -> str:

@@ -24,15 +24,14 @@ def _moved(
 
 @register("qnn.cuda.xnor_linear")
 def xnor_linear(*, rows: int, inputs: int, outputs: int, wbits: int, abits: int, out_bits: int, pool: int) -> Cost:
-    """Products of single bits, one for each pair of planes; a word's count is added once for each 256 inputs."""
+    """Products of single bits, one for each pair of planes."""
     products = rows * inputs * outputs * wbits * abits
     read, written = _moved(
         rows=rows, inputs=inputs, outputs=outputs, wbits=wbits, abits=abits, out_bits=out_bits, pool=pool
     )
-    sums = {"int32.add": rows * outputs * wbits * abits * -(-inputs // 256)}
     ending = _epilogue(rows=rows, outputs=outputs, out_bits=out_bits, pool=pool)
     counted = {"b1.and": products, "b1.popcount": products}
-    return Cost(read_bytes=read, written_bytes=written, operations=merged(counted, sums, ending))
+    return Cost(read_bytes=read, written_bytes=written, operations=merged(counted, ending))
 
 
 @register("qnn.cuda.packed_linear")

@@ -4,19 +4,17 @@ Each format has one compiled function, `run(plan, thread, m0, m1, p0, p1)`: rows
 sizes and addresses are in the plan, an array of 64-bit integers by the `Plan` below: whoever fills it keeps the arrays
 alive.
 
-Closures hold integers alone, because anything else would put this process's identity into the key of numba's cache on
-disk; one of them is a digest of these sources, because numba looks at the time of one file only.
+Closures hold integers alone: anything else would put this process's identity into the key of numba's cache.
 """
 
-import hashlib
 from enum import IntEnum, auto
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from numba import njit
 
 from energybench.workloads.qnn.kernels import _dot, _popcount
+from energybench.workloads.qnn.kernels._compiled import SOURCE, kept
 from energybench.workloads.qnn.kernels._intrinsics import (
     bits_tile,
     copy,
@@ -70,15 +68,7 @@ CHUNK = 16
 """Steps of K that are widened together: 16 KiB of a panel, half a first-level cache."""
 
 
-def _count(folder: Path) -> int:
-    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    return int.from_bytes(hashlib.sha256(text).digest()[:6], "big")
-
-
-_SOURCE = _count(Path(__file__).parent)
-
-
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def finish(plan, rows, sums, add, panel, first):  # type: ignore[no-untyped-def]
     """What follows the sums of `rows` rows from `first` on, for one panel."""
     pool, stride, n = plan[Plan.POOL], plan[Plan.OUT_STRIDE], 4 * 32 * panel
@@ -97,7 +87,7 @@ def finish(plan, rows, sums, add, panel, first):  # type: ignore[no-untyped-def]
         end_sums(rows, pool, sums, mul, add, out, stride)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def gather(plan, rows, stride, first, last):  # type: ignore[no-untyped-def]
     """Write rows `first` … `last`, of `stride` bytes, planes one behind the other, each row padded with zeros."""
     planes, tap, pixel = plan[Plan.PLANES], plan[Plan.TAP], plan[Plan.PIXEL_STRIDE]
@@ -124,7 +114,7 @@ def gather(plan, rows, stride, first, last):  # type: ignore[no-untyped-def]
             fill(out + plane * pitch + used, 0, pitch - used)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _place(plan, row):  # type: ignore[no-untyped-def]
     """Sample, y and x of a row; the four of a pooling window follow each other."""
     height, width = plan[Plan.HEIGHT], plan[Plan.WIDTH]
@@ -135,7 +125,7 @@ def _place(plan, row):  # type: ignore[no-untyped-def]
     return window // (high * wide), 2 * y + row // 2 % 2, 2 * x + row % 2
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _line(out, source, y, x, height, width, pixel, tap, planes, pitch, low):  # type: ignore[no-untyped-def]
     """Three taps beside each other; outside of the map stands `low`."""
     if y < 0 or y >= height:
@@ -157,17 +147,17 @@ def _line(out, source, y, x, height, width, pixel, tap, planes, pitch, low):  # 
 @cache
 def popcount(wbits: int, abits: int) -> Any:
     """The compiled function that multiplies planes of bits."""
-    return _popcount_driver(wbits, abits, _popcount.rows(target()), _SOURCE)
+    return _popcount_driver(wbits, abits, _popcount.rows(target()), SOURCE)
 
 
 @cache
 def dot(wbits: int) -> Any:
     """The compiled function that multiplies weights of `wbits` bits with bytes."""
-    return _dot_driver(wbits, _dot.rows(target()), _dot.lines_ahead(wbits), _SOURCE)
+    return _dot_driver(wbits, _dot.rows(target()), _dot.lines_ahead(wbits), SOURCE)
 
 
 def _popcount_driver(wb: int, ab: int, mr: int, source: int) -> Any:
-    @njit(cache=True, nogil=True)
+    @kept
     def run(plan, thread, m0, m1, p0, p1):  # type: ignore[no-untyped-def]
         add = plan[Plan.SCRATCH] + thread * plan[Plan.SCRATCH_BYTES]
         block, words, stride = plan[Plan.BLOCK], plan[Plan.STEPS], plan[Plan.ROW_STRIDE]
@@ -192,7 +182,7 @@ def _popcount_driver(wb: int, ab: int, mr: int, source: int) -> Any:
 
 
 def _dot_driver(wb: int, mr: int, ahead: int, source: int) -> Any:
-    @njit(cache=True, nogil=True)
+    @kept
     def run(plan, thread, m0, m1, p0, p1):  # type: ignore[no-untyped-def]
         add = plan[Plan.SCRATCH] + thread * plan[Plan.SCRATCH_BYTES]
         block, steps, stride = plan[Plan.BLOCK], plan[Plan.STEPS], plan[Plan.ROW_STRIDE]

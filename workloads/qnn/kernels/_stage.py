@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from energybench.workloads.qnn.kernels import _emit as e
+from energybench.workloads.qnn.kernels._compiled import SOURCE, kept
 from energybench.workloads.qnn.kernels._intrinsics import copy, fill
 
 _INT = types.int64
@@ -93,41 +94,6 @@ def quantize_bytes(_context, words, source, out):  # type: ignore[no-untyped-def
     return types.void(*[_INT] * 3), generate
 
 
-@njit(cache=True, nogil=True)
-def spread(source, stride, pitch, planes, columns, out, out_stride, first, last):  # type: ignore[no-untyped-def]
-    """Rows `first` … `last` of planes to bytes; behind the last column stand zeros."""
-    for row in range(first, last):
-        at = out + row * out_stride
-        spread_words(planes, pitch, (columns + 31) // 32, source + row * stride, at)
-        fill(at + columns, 0, out_stride - columns)
-
-
-@njit(cache=True, nogil=True)
-def quantize(source, columns, bits, tail, out, out_stride, pitch, first, last):  # type: ignore[no-untyped-def]
-    """Rows of float32 to planes of bits (`pitch` bytes apart) or, at 8 bits, to bytes; `tail` is room for 32 floats.
-
-    Behind the last column stand zero bits, or zero bytes.
-    """
-    words, rest = columns // 32, columns % 32
-    for row in range(first, last):
-        x, at = source + 4 * columns * row, out + row * out_stride
-        if bits == 8:
-            quantize_bytes(words, x, at)
-        else:
-            quantize_words(bits, words, x, pitch, at)
-        if rest:
-            # -1 is a code of zero bits; 0 is a byte of zero.
-            if bits == 8:
-                fill(tail, 0, 128)
-            else:
-                _minus_ones(tail)
-            copy(tail, x + 128 * words, 4 * rest)
-            if bits == 8:
-                quantize_bytes(1, tail, at + 32 * words)
-            else:
-                quantize_words(bits, 1, tail, pitch, at + 4 * words)
-
-
 @intrinsic
 def _minus_ones(_context, out):  # type: ignore[no-untyped-def]
     """Write 32 floats of -1."""
@@ -139,9 +105,56 @@ def _minus_ones(_context, out):  # type: ignore[no-untyped-def]
     return types.void(_INT), generate
 
 
-@njit(cache=True, nogil=True)
-def look_up(pixels, table, columns, out, out_stride, first, last):  # type: ignore[no-untyped-def]
-    """Pixels, uint8 (rows, columns), to the bytes that `table` has for them."""
-    for row in range(first, last):
-        for column in range(columns):
-            out[row * out_stride + column] = table[pixels[row, column]]
+def _make_spread(source_digest: int) -> Any:
+    @kept
+    def spread(source, stride, pitch, planes, columns, out, out_stride, first, last):  # type: ignore[no-untyped-def]
+        """Rows `first` … `last` of planes to bytes; behind the last column stand zeros."""
+        for row in range(first + 0 * source_digest, last):
+            at = out + row * out_stride
+            spread_words(planes, pitch, (columns + 31) // 32, source + row * stride, at)
+            fill(at + columns, 0, out_stride - columns)
+
+    return spread
+
+
+def _make_quantize(source_digest: int) -> Any:
+    @kept
+    def quantize(source, columns, bits, tail, out, out_stride, pitch, first, last):  # type: ignore[no-untyped-def]
+        """Rows of float32 to planes of bits (`pitch` bytes apart) or, at 8 bits, to bytes.
+
+        `tail` is room for 32 floats. Behind the last column stand zero bits, or zero bytes.
+        """
+        words, rest = columns // 32, columns % 32
+        for row in range(first + 0 * source_digest, last):
+            x, at = source + 4 * columns * row, out + row * out_stride
+            if bits == 8:
+                quantize_bytes(words, x, at)
+            else:
+                quantize_words(bits, words, x, pitch, at)
+            if rest:
+                # -1 is a code of zero bits; 0 is a byte of zero.
+                if bits == 8:
+                    fill(tail, 0, 128)
+                else:
+                    _minus_ones(tail)
+                copy(tail, x + 128 * words, 4 * rest)
+                if bits == 8:
+                    quantize_bytes(1, tail, at + 32 * words)
+                else:
+                    quantize_words(bits, 1, tail, pitch, at + 4 * words)
+
+    return quantize
+
+
+def _make_look_up(source_digest: int) -> Any:
+    @kept
+    def look_up(pixels, table, columns, out, out_stride, first, last):  # type: ignore[no-untyped-def]
+        """Pixels, uint8 (rows, columns), to the bytes that `table` has for them."""
+        for row in range(first + 0 * source_digest, last):
+            for column in range(columns):
+                out[row * out_stride + column] = table[pixels[row, column]]
+
+    return look_up
+
+
+spread, quantize, look_up = _make_spread(SOURCE), _make_quantize(SOURCE), _make_look_up(SOURCE)

@@ -101,7 +101,7 @@ class Product:
     def __init__(
         self, layer: Layer, source: Signal, *, rows: int, engine: str, threads: int = 1, sums: bool = False
     ) -> None:
-        if layer.inputs * bits.top(layer.wbits) * 127 > _LARGEST:
+        if layer.inputs * bits.top(layer.wbits) * bits.top(source.bits) > _LARGEST:
             raise ValueError(f"{layer.inputs} inputs of a sum could leave 32 bits: split the layer")
         self.layer, self.source, self.engine, self.rows = layer, source, engine, rows
         self._pool = layer.pool**2
@@ -118,6 +118,13 @@ class Product:
     def run(self, first: int, last: int, thread: int = 0) -> None:
         """Compute rows `first` … `last`, before pooling."""
         self._run(self._plan, thread, first, last, 0, self.panels)
+
+    def renew(self) -> Signal:
+        """A buffer of its own for what comes next: the last one stays as it is."""
+        old = self.out
+        self.out = Signal(data=aligned(*old.data.shape), bits=old.bits, channels=old.channels, size=old.size)
+        self._set(OUT=self.out.address)
+        return self.out
 
     def _set(self, **values: int) -> None:
         for name, value in values.items():
@@ -251,8 +258,9 @@ def _in_panels(packed: "NDArray[np.uint8]", panels: int) -> "NDArray[np.uint8]":
 
 
 def _padded(table: "NDArray[Any]", value: object) -> "NDArray[Any]":
-    """Columns filled up to whole panels."""
-    return np.pad(table, ((0, 0), (0, -table.shape[1] % PANEL)), constant_values=value)  # type: ignore[call-overload, no-any-return]
+    """Columns filled up to whole panels, row by row in memory."""
+    filled = np.pad(table, ((0, 0), (0, -table.shape[1] % PANEL)), constant_values=value)  # type: ignore[call-overload]
+    return np.ascontiguousarray(filled)
 
 
 def _width(layer: Layer, sums: bool) -> int:
