@@ -6,8 +6,8 @@
 
 A linear layer of 4096 by 4096 with 1, 64 and 1024 rows, a 3 by 3 convolution 256 to 256 on 64 maps of 16 by 16, whole
 networks, and the first use of a format. Our layers start from float32 activations and end with float32 (or with packed
-bits, where thresholds are fused): quantizing, packing and scaling are in. Rounds are interleaved in random order, ratios
-are of medians. The clock is the thread's processor time at one thread, the wall's at more.
+bits, where thresholds are fused): quantizing, packing and scaling are in. Rounds are interleaved in random order;
+ratios are of medians. The clock is the thread's processor time at one thread, the wall's at more.
 """
 
 import argparse

@@ -23,6 +23,7 @@ from energybench.workloads.qnn.kernels._intrinsics import (
     dot_widen,
     end_planes,
     end_scores,
+    end_streamed,
     end_sums,
     end_values,
     fill,
@@ -55,7 +56,7 @@ class Plan(IntEnum):
 class Kind(IntEnum):
     """What becomes of the dot products."""
 
-    SCORES, VALUES, PLANES, SUMS = range(4)
+    SCORES, VALUES, PLANES, SUMS, STREAMED = range(5)
 
 
 class Mode(IntEnum):
@@ -83,6 +84,8 @@ def finish(plan, rows, sums, add, panel, first):  # type: ignore[no-untyped-def]
         end_values(rows, pool, sums, mul, add, plan[Plan.GAIN] + n, plan[Plan.OFFSET] + n, out, stride)
     elif kind == Kind.SCORES:
         end_scores(rows, pool, sums, mul, add, plan[Plan.GAIN] + n, plan[Plan.OFFSET] + n, out, stride)
+    elif kind == Kind.STREAMED:
+        end_streamed(rows, pool, sums, mul, add, plan[Plan.GAIN] + n, plan[Plan.OFFSET] + n, out, stride)
     else:
         end_sums(rows, pool, sums, mul, add, out, stride)
 

@@ -49,6 +49,12 @@ def store(b: Builder, value: Value, address: Value, align: int = 4) -> None:
     b.store(value, b.inttoptr(address, ir.PointerType(value.type)), align=align)
 
 
+def stream(b: Builder, value: Value, address: Value) -> None:
+    """Write whole cache lines, or parts that make up one, past the caches: they are not read for it first."""
+    written = b.store(value, b.inttoptr(address, ir.PointerType(value.type)), align=value.type.count * 4)
+    written.set_metadata("nontemporal", b.module.add_metadata([I32(1)]))
+
+
 def at(b: Builder, base: Value, *terms: tuple[Value | int, int]) -> Value:
     """Base + sum(index * bytes)."""
     for index, size in terms:

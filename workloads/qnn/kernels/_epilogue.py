@@ -14,6 +14,7 @@ from energybench.workloads.qnn.kernels._popcount import PANEL
 from energybench.workloads.qnn.kernels.isa import Target
 
 Operands = tuple[e.Value, ...]
+Write = Callable[[e.Builder, e.Value, e.Value], None]
 LOWEST = -(2**31)
 
 
@@ -44,15 +45,20 @@ def each_row(b: e.Builder, target: Target, operands: Operands, use: Callable[[e.
     e.loop(b, b.sdiv(count, pool), [], pooled)
 
 
-def scores(b: e.Builder, target: Target, operands: Operands) -> None:
+def scores(b: e.Builder, target: Target, operands: Operands, write: Write = e.store) -> None:
     """float32 dot * gain + offset. Operands: those of `each_row`; addresses of gain, offset, the output; its stride."""
     gain, offset, out, stride = operands[5:]
 
     def use(row: e.Value, dots: e.Vectors) -> None:
         for v, y in enumerate(_affine(b, target, dots, gain, offset)):
-            e.store(b, y, e.at(b, b.add(out, b.mul(row, stride)), (v, 4 * target.lanes)))
+            write(b, y, e.at(b, b.add(out, b.mul(row, stride)), (v, 4 * target.lanes)))
 
     each_row(b, target, operands[:5], use)
+
+
+def streamed(b: e.Builder, target: Target, operands: Operands) -> None:
+    """As `scores`, past the caches: for more than they hold."""
+    scores(b, target, operands, e.stream)
 
 
 def values(b: e.Builder, target: Target, operands: Operands) -> None:

@@ -94,6 +94,13 @@ def end_scores(context, rows, pool, sums, mul, add, gain, offset, out, stride): 
 
 
 @intrinsic
+def end_streamed(context, rows, pool, sums, mul, add, gain, offset, out, stride):  # type: ignore[no-untyped-def]
+    """`_epilogue.streamed`."""
+    given = (rows, pool, sums, mul, add, gain, offset, out, stride)
+    return _epilogue_intrinsic(_epilogue.streamed, 9)(context, *given)
+
+
+@intrinsic
 def end_values(context, rows, pool, sums, mul, add, gain, offset, out, stride):  # type: ignore[no-untyped-def]
     """`_epilogue.values`."""
     given = (rows, pool, sums, mul, add, gain, offset, out, stride)

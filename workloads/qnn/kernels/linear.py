@@ -23,6 +23,7 @@ POPCOUNT, DOT = "popcount", "dot"
 SUMS = -1
 """In place of a layer's `out_bits`: the int32 dot products themselves."""
 _CACHE_BYTES = 1 << 18  # inputs that are worked on together: a share of a second-level cache
+_STREAMED_BYTES = 1 << 22  # results that no cache would hold until they are read
 _LARGEST = np.iinfo(np.int32).max
 
 
@@ -183,7 +184,8 @@ class Product:
             assert layer.offset is not None
             gain, offset = (_padded(values[None].astype(np.float32), 0) for values in (layer.gain, layer.offset))
             self._set(GAIN=self._keep(gain), OFFSET=self._keep(offset))
-            kind, size = (Kind.SCORES, 4 * PANEL) if width == SCORES else (Kind.VALUES, PANEL)
+            large = Kind.STREAMED if out.data.nbytes > _STREAMED_BYTES else Kind.SCORES
+            kind, size = (large, 4 * PANEL) if width == SCORES else (Kind.VALUES, PANEL)
             self._set(KIND=kind, PANEL_OUT=size)
 
     def _describe_scratch(self, threads: int) -> None:
