@@ -153,6 +153,13 @@ def test_the_version_is_that_of_the_package(call):
         (["run", "./spin.py", "--param", "bit=8"], 1, "did you mean 'bits'"),
         (["run", "./spin.py", "--bits", "7"], 1, "choose from 8, 16, 32"),
         (["run", "./spin.py", "--param", "bits"], 1, "--param NAME=VALUE"),
+        (["run", "./spin.py", "--data", "digits"], 1, "no parameter 'data'"),
+        (
+            ["run", "qnn-infer", "--data", "./no-such-data"],
+            1,
+            "./no-such-data: no such folder; give the one that holds",
+        ),
+        (["list", "qnn-infr"], 1, "did you mean qnn-infer"),
         (["run", "./spin.py", "--probe", "powercapp"], 1, "did you mean 'powercap'"),
         (["run", "./spin.py", "--table", "horowitz"], 1, "did you mean horowitz-45nm"),
         (["run", "./spin.py", "--epochs", "3"], 2, "--param epochs=VALUE"),
@@ -169,6 +176,26 @@ def test_a_mistake_gets_one_line_that_says_what_to_do(call, arguments, code, sai
     assert err.startswith("energybench: ")
     assert err.count("\n") == 1, err
     assert said in err
+
+
+def test_a_folder_of_data_is_made_absolute_and_a_name_stays_a_name(call, tmp_path):
+    (tmp_path / "sets" / "emnist").mkdir(parents=True)
+    (tmp_path / "sets" / "emnist" / "emnist-letters-train-images").touch()
+    (tmp_path / "digits").mkdir()
+    asked = "digits,./sets,sets/emnist/emnist-letters,glyphs:600"
+    code, out, err = call("run", "qnn-infer", "--data", asked, "--dry-run", "--json")
+    assert code == 0, err
+    sets = tmp_path.resolve() / "sets"
+    found = [point["parameters"]["data"] for point in json.loads(out)["points"]]
+    assert found == ["digits", str(sets), str(sets / "emnist" / "emnist-letters"), "glyphs:600"]
+
+
+def test_list_shows_the_named_workloads_alone_with_what_their_parameters_mean(call):
+    code, out, err = call("list", "./spin.py")
+    assert (code, err) == (0, "")
+    for words in ("keeps a processor busy", "samples a step", "8, 16, 32"):
+        assert words in out
+    assert "qnn-infer" not in out
 
 
 def test_a_workload_file_that_is_broken_is_named_with_its_line(call, tmp_path):
@@ -199,7 +226,7 @@ def test_list_tells_parameters_with_their_defaults(call):
     code, out, err = call("list", "--json")
     data = json.loads(out)
     assert (code, err) == (0, "")
-    assert data["workloads"]["qnn-infer"]["parameters"]["bits"]["choices"] == [8, 16, 32]
+    assert data["workloads"]["qnn-infer"]["parameters"]["bits"]["choices"] == [1, 2, 3, 4, 8, 16, 32]
     code, out, _ = call("list")
     assert code == 0
     assert "qnn-infer" in out

@@ -86,8 +86,6 @@ def compare_binary(compiler, *, wbits, abits, outputs, inputs, samples, out_bits
         (1, 1, 40, 300, 5, 1, True, 1),
         (4, 8, 37, 2600, 1, 0, False, 1),
         (3, 3, 50, 290, 12, 3, True, 2),
-        (2, 2, 33, 64, 5, 8, True, 1),
-        (4, 4, 20, 1000, 4, 8, False, 1),
     ],
 )
 def test_the_kernel_for_few_columns_gives_the_integers(
@@ -157,7 +155,7 @@ def test_each_kernel_says_what_it_does(interpreted):
     # 90 inputs, 10 outputs, one sample: scores are affine.
     read, written, counted = heard["qnn.cuda.xnor_linear"]
     assert (read, written) == (113 + 12 + 80, 40)
-    assert counted == {"b1.and": 900, "b1.popcount": 900, "int32.add": 10, "fp32.mul": 10, "fp32.add": 10}
+    assert counted == {"b1.and": 900, "b1.popcount": 900, "fp32.mul": 10, "fp32.add": 10}
     for case in interpreted.values():
         assert all(cost is not None for _, cost in case["heard"]), case["case"]
 
@@ -312,7 +310,7 @@ def test_integer_layers_on_a_cpu_name_the_interpreter(monkeypatch):
 
 
 def test_without_triton_the_remedy_is_named(monkeypatch):
-    package = sys.modules["energybench.workloads.qnn"]
+    package = sys.modules["energybench.workloads.qnn.cuda"]
     for name in ("_chain", "_products", "_signal", "triton_kernels"):
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
         monkeypatch.delattr(package, name, raising=False)

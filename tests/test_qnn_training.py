@@ -223,11 +223,11 @@ def test_the_recipe_is_the_papers():
     for _ in range(2 * found.steps_per_epoch + 1):
         found.step()
     assert all(float(stage.weight.detach().abs().max()) <= 1 for stage in model)
-    # From 3e-3 to a hundredth of it in three epochs; weights are stepped by at most 8 times that.
+    # From 3e-3 to a hundredth of it in three epochs; weights by Glorot's scale of their layer.
     rates = {group["scale"]: group["lr"] for group in found._optimizer.param_groups}
     assert rates[1.0] == pytest.approx(3e-5)
-    glorot = math.sqrt((64 + 10) / 1.5)
-    assert rates[min(glorot, 8.0)] == pytest.approx(3e-5 * min(glorot, 8.0))
+    glorot = [math.sqrt((inputs + outputs) / 1.5) for inputs, outputs in ((64, 64), (64, 64), (64, 10))]
+    assert rates == pytest.approx({1.0: 3e-5, **{scale: 3e-5 * scale for scale in glorot}})
 
 
 def test_where_signs_are_drawn_the_deployed_sums_are_measured_anew():

@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 
 def test_our_own_workloads_are_found_in_sub_folders_and_satisfy_the_protocol():
     found = workloads.discover()
-    assert "qnn-infer" in found
+    assert {"qnn-infer", "qnn-train"} <= set(found)
     for name, workload in found.items():
         assert isinstance(workload, Workload), workload
         assert workload.name == name

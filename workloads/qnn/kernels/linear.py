@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 POPCOUNT, DOT = "popcount", "dot"
 SUMS = -1
 """In place of a layer's `out_bits`: the int32 dot products themselves."""
-_CACHE_BYTES = 1 << 18  # inputs that are worked on together: a share of a second-level cache
+_CACHE_BYTES = 1 << 19  # inputs that are worked on together: half of a second-level cache
 _STREAMED_BYTES = 1 << 22  # results that no cache would hold until they are read
 _LARGEST = np.iinfo(np.int32).max
 
