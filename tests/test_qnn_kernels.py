@@ -7,6 +7,8 @@ import platform
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from energybench.workloads.qnn.kernels.linear import DOT, POPCOUNT
 
 FAKE = Path(__file__).parent / "fakes/compared_product.py"
 INTEGERS = (1, 2, 3, 4, 8)
-FORMATS = [(POPCOUNT, w, a) for w in bits.PLANES for a in bits.PLANES]
+FORMATS = [(POPCOUNT, w, a) for w in (1, 2) for a in (1, 2)]
 FORMATS += [(DOT, w, a) for w in INTEGERS for a in INTEGERS]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 only_x86 = pytest.mark.skipif(not X86, reason="needs an x86 processor")
@@ -78,13 +80,23 @@ def test_products_of_maps_are_exact(shape, chosen, samples, outputs, channels, o
     [
         ((DOT, 8, 8), {"samples": 101, "channels": 7001, "shape": compared.VECTOR}),
         ((DOT, 3, 4), {"samples": 3, "channels": 300, "shape": compared.POOLED, "size": (13, 11)}),
-        ((POPCOUNT, 4, 4), {"samples": 90, "channels": 9001, "shape": compared.VECTOR}),
-        ((POPCOUNT, 2, 1), {"samples": 3, "channels": 2000, "shape": compared.WINDOW, "size": (13, 11)}),
+        ((POPCOUNT, 2, 2), {"samples": 70, "channels": 40001, "shape": compared.VECTOR}),
+        ((POPCOUNT, 2, 1), {"samples": 2, "channels": 2000, "shape": compared.WINDOW, "size": (13, 11)}),
     ],
 )
 @pytest.mark.parametrize("out_bits", [compared.SUMS, 2])
 def test_rows_that_leave_the_cache_are_worked_on_in_blocks(chosen, given, out_bits):
     assert differences(*chosen, seed=0, cut=1, outputs=35, out_bits=out_bits, **given) == 0
+
+
+@pytest.mark.parametrize("chosen", [(DOT, 4, 8), (POPCOUNT, 1, 1)])
+def test_scores_that_leave_the_cache_are_written_past_it(chosen):
+    given = {"samples": 1055, "outputs": 1000, "channels": 35, "shape": compared.VECTOR}
+    assert 4 * given["samples"] * given["outputs"] > linear._STREAMED_BYTES
+    assert differences(*chosen, seed=0, cut=501, out_bits=0, **given) == 0
+    pooled = {"samples": 40, "outputs": 300, "channels": 3, "shape": compared.POOLED, "size": (19, 21)}
+    assert linear._STREAMED_BYTES < 4 * 40 * 9 * 10 * 300
+    assert differences(*chosen, seed=0, cut=7, out_bits=0, **pooled) == 0
 
 
 def test_the_longest_sum_is_exact_and_one_product_more_is_refused():
@@ -111,6 +123,28 @@ def test_a_row_alone_is_what_it_is_among_others(threads):
         for row in range(21):
             product.run(row, row + 1, row % threads)
         assert np.array_equal(compared.contents(product.out), whole)
+
+
+@pytest.mark.parametrize("chosen", [(DOT, 2, 8), (POPCOUNT, 1, 1)])
+def test_threads_at_the_same_time_have_room_of_their_own(chosen):
+    engine, wbits, abits = chosen
+    given = {"samples": 80, "outputs": 90, "channels": 50, "shape": compared.WINDOW, "size": (13, 11), "out_bits": 0}
+    layer, values = compared.drawn(np.random.default_rng(0), wbits, abits, **given)
+    rows = 80 * 13 * 11
+    product = linear.Product(layer, compared.held(values, abits), rows=rows, engine=engine, threads=2)
+    product.run(0, rows)
+    alone = compared.contents(product.out).copy()
+    together = threading.Barrier(2)
+
+    def half(thread):
+        together.wait()
+        product.run(rows // 2 * thread, rows // 2 * (thread + 1), thread)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(5):
+            product.out.data[:] = 0
+            list(pool.map(half, (0, 1)))
+            assert np.array_equal(compared.contents(product.out), alone)
 
 
 # Layouts

@@ -121,18 +121,28 @@ def test_the_export_is_left_in_a_folder_under_a_name_that_tells_it(prepare, tmp_
     folder = tmp_path / "to be made"
     task = prepare(wbits=1, abits=4, export=str(folder))
     (path,) = folder.iterdir()
-    assert path.name == "qnn-digits-mlp-64-64-64-10-W1A4-seed0.safetensors"
+    assert path.name == "qnn-digits-mlp-64-64-64-10-W1A4-epochs4-learning_rate0.01-seed0.safetensors"
     assert path.stat().st_size == task.file_bytes
     network = file.read(path)
     assert (network.layers[1].wbits, network.layers[1].abits, network.classes) == (1, 4, tuple("0123456789"))
     content = path.read_bytes()
-    # The same recipe writes the same file again, another one does not write over it.
+    # The same recipe writes the same file again, another one writes another.
     prepare(wbits=1, abits=4, export=str(folder))
+    prepare(wbits=1, abits=4, export=str(folder), epochs=1, sign="stochastic", batch=32)
     assert path.read_bytes() == content
-    with pytest.raises(FileExistsError, match="holds a network of another recipe") as caught:
-        prepare(wbits=1, abits=4, epochs=1, export=str(folder))
+    (other,) = set(folder.iterdir()) - {path}
+    wanted = "qnn-digits-mlp-64-64-64-10-W1A4-epochs1-signstochastic-batch32-learning_rate0.01-seed0.safetensors"
+    assert other.name == wanted
+
+
+def test_a_file_of_another_kind_is_not_written_over(prepare, tmp_path):
+    prepare(bits=1, export=str(tmp_path))
+    (path,) = tmp_path.iterdir()
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="is there and is no network's file") as caught:
+        prepare(bits=1, export=str(tmp_path))
     assert "\n" not in str(caught.value)
-    assert path.read_bytes() == content
+    assert path.read_text() == "mine"
 
 
 def test_interleaved_tasks_train_on_their_own_threads_and_give_them_back():
@@ -175,10 +185,13 @@ def test_what_does_not_fit_is_refused_in_one_line(prepare, tmp_path, parameters,
     assert torch.get_num_threads() == before
 
 
-def test_a_folder_that_is_a_file_is_an_error_of_the_system(prepare, tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused_before_the_training(prepare, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(OSError, match="taken"):
+    training.forget()
+    with pytest.raises(ValueError, match=r"taken: no folder can be made there .*; give another") as caught:
         prepare(bits=1, export=str(tmp_path / "taken"))
+    assert "\n" not in str(caught.value)
+    assert training._kept == {}
 
 
 @pytest.mark.hardware
