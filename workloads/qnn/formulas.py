@@ -7,7 +7,7 @@ from energybench.workloads.qnn import bits
 from energybench.workloads.qnn.network import SCORES, Layer
 
 POPCOUNT, DOT, LOOK_UP = "qnn.popcount", "qnn.dot", "qnn.look_up"
-SPREAD, WIDEN = "qnn.spread", "qnn.widen"
+WIDEN = "qnn.widen"
 
 
 @register(POPCOUNT)
@@ -15,26 +15,20 @@ def popcount(layer: Layer, samples: int) -> Cost:
     """XNOR and population count of every pair of planes of an input and a weight."""
     products = _products(layer, samples)
     pairs = products * layer.wbits * layer.abits
-    return _cost(layer, samples, layer.abits, {"b1.xnor": pairs, "b1.popcount": pairs})
+    return _cost(layer, samples, {"b1.xnor": pairs, "b1.popcount": pairs})
 
 
 @register(DOT)
 def dot(layer: Layer, samples: int) -> Cost:
-    """Products of bytes, whatever the weights are stored in. Inputs are bytes here."""
+    """Products of bytes, whatever weights and inputs are stored in: both are widened in room of the kernel's own."""
     products = _products(layer, samples)
-    return _cost(layer, samples, 8, {"int8.mul": products, "int32.add": products})
+    return _cost(layer, samples, {"int8.mul": products, "int32.add": products})
 
 
 @register(LOOK_UP)
 def look_up(rows: int, columns: int) -> Cost:
     """Pixels to the integers that stand for them."""
     return Cost(read_bytes=rows * columns, written_bytes=rows * columns)
-
-
-@register(SPREAD)
-def spread(values: int, width: int) -> Cost:
-    """Planes of bits to bytes, in front of a product of bytes."""
-    return Cost(read_bytes=-(-values * width // 8), written_bytes=values)
 
 
 @register(WIDEN)
@@ -52,14 +46,14 @@ def _products(layer: Layer, samples: int) -> int:
     return samples * places(layer) * layer.outputs * layer.inputs
 
 
-def _cost(layer: Layer, samples: int, abits: int, products: dict[str, int]) -> Cost:
+def _cost(layer: Layer, samples: int, products: dict[str, int]) -> Cost:
     sums = samples * places(layer) * layer.outputs
     results = sums // layer.pool**2
     inputs = samples * (layer.channels * math.prod(layer.size) if layer.size else layer.inputs)
     tables = sum(t.nbytes for t in (layer.gain, layer.offset, layer.thresholds) if t is not None)
     tables += 0 if layer.flipped is None else -(-layer.outputs // 8)
     return Cost(
-        read_bytes=-(-inputs * abits // 8) + layer.weights.nbytes + tables,
+        read_bytes=-(-inputs * layer.abits // 8) + layer.weights.nbytes + tables,
         written_bytes=results * 4 if layer.out_bits == SCORES else -(-results * layer.out_bits // 8),
         operations=merged(products, {"int32.compare": sums - results}, _after(layer, results)),
     )

@@ -153,17 +153,16 @@ class _LookUp:
 
 
 class _Spread:
-    """Planes to bytes, for a product of bytes."""
+    """Planes to bytes, for a product of bytes: room of the kernel's own, not counted, as widened weights are not."""
 
     kernel = ""
 
     def __init__(self, source: Signal, rows: int) -> None:
         self._source, self._places = source, source.places
-        self._values = rows * source.places * source.channels
         self.out = linear.signal(rows * source.places, source.channels, 8, source.size)
 
     def announce(self) -> None:
-        operations.record(formulas.SPREAD, values=self._values, width=self._source.bits)
+        pass
 
     def run(self, _thread: int, first: int, last: int) -> None:
         source, out, n = self._source, self.out, self._places
