@@ -1,8 +1,8 @@
 """Accuracy against bits: the test accuracy of trained networks, and whether their deployed form predicts the same.
 
     python tests/bench/digits.py --bits 1/1,2/2,4/4,32/32 --seeds 10 --epochs 60 --output docs/results/digits.json
-    python tests/bench/digits.py --data glyphs --net vgg --hidden 16 --depth 3 --seeds 3 --epochs 6 \
-        --learning-rate 1e-2 --bits 1/1,2/2,32/32 --output docs/results/glyphs.json
+    python tests/bench/digits.py --data glyphs --net vgg --hidden 16 --depth 3 --learning-rate 1e-2 --seeds 3 \
+        --epochs 6 --bits 1/1,2/2,32/32 --output docs/results/glyphs.json
 
 A seed draws the split and the network alike. `--bits` are weights / activations. The deployed network is run by the
 integers of tests/fakes/integer_network.py on held-out samples; where there are floats, predictions are compared, else

@@ -52,6 +52,8 @@ def main() -> None:
         os.environ["NUMBA_CPU_FEATURES"] = ",".join(f"+{feature}" for feature in features.split())
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(given.threads)
+    if given.threads > 1:  # else torch's threads spin on for a while after their turn, on a core that is ours by then
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
     if given.one:
         print(json.dumps(first_use(*map(int, given.one.split("x")))))
         return
