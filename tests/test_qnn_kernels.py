@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -355,6 +356,31 @@ def test_products_are_exact_under_other_instructions(others, name):
     assert json.loads(out) == {"isa": name, "different": [0] * len(formats)}
 
 
+def test_a_kernel_whose_source_was_edited_is_not_served_from_the_cache(tmp_path):
+    """Helpers of a kernel are compiled into it: numba itself would only look at the file that the kernel stands in."""
+    package = Path(linear.__file__).parents[3]
+    shutil.copytree(package, tmp_path / "energybench", symlinks=False, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    script = tmp_path / "summed.py"
+    script.write_text(SUMMED.format(root=str(tmp_path)))
+
+    def summed():
+        done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    first = summed()
+    assert summed() == {"sum": first["sum"], "compiled": 0}
+    emitted = tmp_path / "energybench" / "workloads" / "qnn" / "kernels" / "_dot.py"
+    text = emitted.read_text()
+    changed = text.replace(
+        "ones, size = e.constant(e.I32, narrow.lanes, 0x01010101)", "ones, size = e.constant(e.I32, narrow.lanes, 0)"
+    )
+    assert changed != text
+    emitted.write_text(changed)
+    assert summed() == {"sum": 0, "compiled": 1}
+
+
 @only_x86
 def test_where_bits_are_counted_by_an_instruction_nothing_of_the_loop_leaves_the_registers():
     """VPOPCNTDQ is in few processors: what LLVM makes for one that has it is read, not run."""
@@ -367,6 +393,23 @@ def test_where_bits_are_counted_by_an_instruction_nothing_of_the_loop_leaves_the
     # Two XORs and a full adder are three instructions for a pair of words.
     assert longest.count("vpternlogd") >= 3 * cells * pairs > 0
     assert not re.search(r"call|%rsp|%rbp", longest)
+
+
+SUMMED = """
+import json, numpy
+import energybench.workloads.qnn.kernels as kernels
+assert kernels.__file__.startswith({root!r})
+from energybench.workloads.qnn.kernels._compiled import SOURCE, kept
+from energybench.workloads.qnn.kernels._intrinsics import row_sum
+def make(source):
+    @kept
+    def summed(address):
+        return row_sum(2 + 0 * source, address)
+    return summed
+found, row = make(SOURCE), numpy.ones(64, numpy.int8)
+total = int(found(row.ctypes.data))
+print(json.dumps(dict(sum=total, compiled=sum(found.stats.cache_misses.values()))))
+"""
 
 
 def assembly(emit):

@@ -6,8 +6,11 @@ or 8. At small batches that is also the kernel for memory bandwidth: packed weig
 planes of an 8-bit activation fill the 8 columns that a single sample would leave empty.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -48,11 +51,12 @@ def compile_for_gpu(defines: str, name: str) -> Launch:
         ValueError: this torch cannot; the message says what can be used instead.
     """
     compile_kernel = getattr(torch.cuda, "_compile_kernel", None)
-    remedy = "use arithmetic=int8, or a torch for CUDA from 2.9 on with the CUDA toolkit's CUDA_HOME set"
+    remedy = "use arithmetic=int8, or a torch for CUDA from 2.9 on"
     if compile_kernel is None or not torch.cuda.is_available():
         raise ValueError(f"1-bit kernels cannot be compiled: this torch has no NVRTC or sees no GPU; {remedy}")
     try:
-        kernel = compile_kernel(defines + PRIMITIVES + KERNELS, name)
+        with _any_toolkit():
+            kernel = compile_kernel(defines + PRIMITIVES + KERNELS, name)
     except (OSError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ValueError(f"1-bit kernels cannot be compiled: {first}; {remedy}") from error
@@ -63,11 +67,25 @@ def compile_for_gpu(defines: str, name: str) -> Launch:
     return launch
 
 
+@contextmanager
+def _any_toolkit() -> Iterator[None]:
+    """Torch asks for the toolkit's headers, which a machine with a driver alone lacks; these kernels include none."""
+    from torch.utils import cpp_extension
+
+    before = cpp_extension.CUDA_HOME
+    cpp_extension.CUDA_HOME = before or str(Path(__file__).parent)
+    try:
+        yield
+    finally:
+        cpp_extension.CUDA_HOME = before
+
+
 def works(compiler: Compile) -> bool:
-    """Whether the kernels can be compiled here."""
+    """Whether the kernels can be compiled here; a warning says why not."""
     try:
         compiler(_defines({**_CONSTANTS, "W_BITS": 1, "A_BITS": 1, "OUT_BITS": 1}), "few_columns")
-    except ValueError:
+    except ValueError as error:
+        warnings.warn(f"bits are multiplied by Triton's kernels instead: {error}", RuntimeWarning, stacklevel=2)
         return False
     return True
 

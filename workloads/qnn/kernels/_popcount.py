@@ -71,6 +71,7 @@ def _planes(b: e.Builder, target: Target, widths: tuple[int, int], operands: Any
 def _count(b: e.Builder, target: Target, operands: Any, cells: Any) -> dict[Any, Any]:
     """Set bits of (row XOR column) for every cell (row, vector of columns)."""
     words, a, lda, w = operands
+    soon = b.mul(words, e.I64(4 * PANEL))
     deep, levels = depth(target), depth(target).bit_length() - 1
     zero = e.constant(e.I32, target.lanes, 0)
     stride = levels + 1
@@ -81,7 +82,7 @@ def _count(b: e.Builder, target: Target, operands: Any, cells: Any) -> dict[Any,
 
         def body(index: Any, values: Any) -> Any:
             at = lambda base, unit: e.at(b, base, (index, size * unit))  # noqa: E731
-            return _block(b, target, size, (at(a, 4), lda, at(w, 4 * PANEL)), cells, values)
+            return _block(b, target, size, (at(a, 4), lda, at(w, 4 * PANEL), soon), cells, values)
 
         return body
 
@@ -104,15 +105,19 @@ def _count(b: e.Builder, target: Target, operands: Any, cells: Any) -> dict[Any,
 
 
 def _block(b: e.Builder, target: Target, size: int, operands: Any, cells: Any, values: Any) -> Any:
-    a, lda, w = operands
+    a, lda, w, soon = operands
     stride = len(values) // len(cells)
     kind, values = e.vector(e.I32, target.lanes), list(values)
     pending: dict[Any, list[Any]] = {cell: [] for cell in cells}
+    single = len({m for m, _ in cells}) == 1  # one row waits for memory: the next panel is asked for
     for pair in range(size // 2):
         weights, inputs = {}, {}
         for k in (2 * pair, 2 * pair + 1):
             for v in dict.fromkeys(v for _, v in cells):
-                weights[k & 1, v] = e.load(b, e.at(b, w, (k, 4 * PANEL), (v, 4 * target.lanes)), kind)
+                place = ((k, 4 * PANEL), (v, 4 * target.lanes))
+                if single and v * 4 * target.lanes % 64 == 0:
+                    e.prefetch(b, e.at(b, b.add(w, soon), *place))
+                weights[k & 1, v] = e.load(b, e.at(b, w, *place), kind)
             for m in dict.fromkeys(m for m, _ in cells):
                 scalar = e.load(b, e.at(b, b.add(a, b.mul(lda, e.I64(m))), (k, 4)), e.I32)
                 inputs[k & 1, m] = e.splat(b, scalar, target.lanes)
