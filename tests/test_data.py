@@ -44,6 +44,20 @@ def mnist(tmp_path):
     return tmp_path
 
 
+def test_a_test_set_that_is_the_training_set_is_refused(mnist):
+    for kind in ("images-idx3", "labels-idx1"):
+        (mnist / f"t10k-{kind}-ubyte").write_bytes((mnist / f"train-{kind}-ubyte").read_bytes())
+    sums(mnist)
+    with pytest.raises(ValueError, match="has the same images for training and for test: copy its test files again"):
+        data.load(str(mnist), seed=0)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_no_name_is_no_folder(name):
+    with pytest.raises(LookupError, match="data is empty: there are digits, glyphs"):
+        data.load(name, seed=0)
+
+
 def batch_of(labels, planes, key="labels", protocol=2):
     names = [f"picture_{place}.png".encode() for place in range(len(labels))]
     held = {b"batch_label": b"batch", key.encode(): list(map(int, labels)), b"data": planes, b"filenames": names}
@@ -325,8 +339,8 @@ def test_the_seed_orders_the_files_pictures_and_changes_nothing_else(mnist):
 
 def test_emnist_stands_upright_and_its_letters_begin_at_a(tmp_path):
     for division, first in (("letters", 1), ("balanced", 0)):
-        for part in ("train", "test"):
-            images, labels = pictures(30, classes=26)
+        for part, count in (("train", 31), ("test", 30)):
+            images, labels = pictures(count, classes=26)
             (tmp_path / f"emnist-{division}-{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
             (tmp_path / f"emnist-{division}-{part}-labels-idx1-ubyte.gz").write_bytes(
                 gzip.compress(idx(labels + first))
@@ -555,11 +569,11 @@ def test_cifar_is_the_same_set_in_every_version(tmp_path, tmp_path_factory, writ
 
 
 def test_cifar_100_takes_the_fine_label_of_both_versions(tmp_path):
-    planes, labels = pictures(30, classes=100, shape=(3 * SIDE,))
-    labels = (labels + 50) % 100
     for folder in ("binary", "python"):
         (tmp_path / folder).mkdir()
-    for part in ("train", "test"):
+    for part, count in (("test", 29), ("train", 30)):
+        planes, labels = pictures(count, classes=100, shape=(3 * SIDE,))
+        labels = (labels + 50) % 100
         pair = np.stack([labels // 5, labels], axis=1).astype(np.uint8)
         (tmp_path / "binary" / f"{part}.bin").write_bytes(np.concatenate([pair, planes], axis=1).tobytes())
         (tmp_path / "python" / part).write_bytes(batch_of(labels, planes, key="fine_labels"))

@@ -92,6 +92,8 @@ def load(name_or_dir: str, *, seed: int, held_out: float = 0.2, samples: int | N
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out={held_out} does not fit: it is a share, from 0 to below 1")
+    if not name_or_dir.strip():
+        raise UnknownNameError(f"data is empty: there are {', '.join(_SOURCES)}. Files are given by their directory")
     name, colon, count = name_or_dir.partition(":")
     if name not in _SOURCES and ("/" in name_or_dir or Path(name_or_dir).is_dir()):
         return _stored(Path(name_or_dir).expanduser(), _Wish(seed=seed, held_out=held_out, samples=_checked(samples)))
@@ -180,6 +182,8 @@ def _stored(where: Path, wish: _Wish) -> DataSet:
     from energybench.workloads import _files
 
     found = _files.read(where)
+    if np.array_equal(found.train[0], found.test[0]):
+        raise ValueError(f"{where} has the same images for training and for test: copy its test files again")
     shape = found.train[0].shape[1:]
     random = np.random.default_rng(wish.seed)
     train, test = (random.permutation(len(part[1])) for part in (found.train, found.test))

@@ -1,6 +1,7 @@
 """`qnn-train`: a network is trained with quantized passes, exported, and the export checked sample for sample."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,12 @@ from energybench.workloads import resolve
 from energybench.workloads.qnn import _points as points
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from energybench.workloads.qnn.network import Network
-    from energybench.workloads.qnn.training import Trained
+    from energybench.workloads.qnn.training import Recipe, Trained
 
 
 class QnnTrain:
@@ -21,13 +26,13 @@ class QnnTrain:
     summary = "Trains a network with quantized forward passes, one minibatch a step, and checks its export"
     parameters: Mapping[str, Parameter] = {
         **points.SHARED,
-        "gbits": Parameter(default=32, help="bits of gradients", choices=points.WIDTHS),
+        "gbits": Parameter(default=32, help="bits of the gradients of hidden layers' sums", choices=points.WIDTHS),
         "batch": Parameter(default=points.TRAINING_BATCH, help="samples a step"),
         **points.NETWORK,
         "sign": Parameter(
             default="deterministic", help="how 1 bit is found in training", choices=("deterministic", "stochastic")
         ),
-        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it hardly learns"),
+        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it hardly learns at this learning rate"),
         "device": Parameter(default="cpu", help="where it is trained", choices=("cpu", "cuda")),
         "threads": Parameter(default=1, help="torch's threads in a step"),
         "export": Parameter(default="", help="a folder to leave the deployed network in"),
@@ -92,9 +97,57 @@ class _Training:
         wanted = self._trained.predict(pixels).argmax(1)
         return {"accuracy": float((found == labels).mean()), "export_agreement": float((found == wanted).mean())}
 
+    def learner(self, seed: int) -> "_Learner":
+        """The same recipe from its first weights on, with the split and the order of another seed."""
+        return _Learner(replace(self._trained.recipe, seed=seed), threads=self._threads)
+
     def close(self) -> None:
         """Give torch its threads back."""
         self._torch.set_num_threads(self._threads_before)
+
+
+class _Learner:
+    """A training from its first weights on, judged as the fake-quantized network that it is."""
+
+    def __init__(self, recipe: "Recipe", *, threads: int) -> None:
+        import torch
+
+        from energybench.workloads import data
+        from energybench.workloads.qnn.training import Trainer, build
+
+        self.passes = recipe.epochs
+        self._torch, self._threads, self._cuda = torch, threads, recipe.device == "cuda"
+        self._dataset = data.load(recipe.data, seed=recipe.seed)
+        self._model = build(recipe, self._dataset)
+        self._trainer = Trainer(self._model, self._dataset, recipe)
+
+    def learn(self) -> int:
+        """One pass over the training set; its samples, without those of the last, smaller batch."""
+        if self._torch.get_num_threads() != self._threads:
+            self._torch.set_num_threads(self._threads)
+        for _ in range(self._trainer.steps_per_epoch):
+            self._trainer.step()
+        if self._cuda:
+            self._torch.cuda.synchronize()
+        return self._trainer.steps_per_epoch * self._trainer.recipe.batch
+
+    def accuracy(self) -> float:
+        """The share of held-out samples that the network as it stands gives their own class, its bits exact."""
+        torch, model, device = self._torch, self._model, self._trainer.device
+        model.eval()
+        with torch.no_grad():
+            if self._trainer.recipe.sign == "stochastic":
+                # Deployed signs are not drawn: their sums are others than those that training has met.
+                model.measure(model.values(part).float() for part in self._parts(self._dataset.train_pixels))
+            found = [model(model.values(part).double()).argmax(1) for part in self._parts(self._dataset.test_pixels)]
+        model.train()
+        labels = torch.from_numpy(self._dataset.test_labels).to(device)
+        return float((torch.cat(found) == labels).double().mean())
+
+    def _parts(self, pixels: "NDArray[np.uint8]") -> Iterator["Tensor"]:
+        """Few at once: the float64 maps of an evaluation stay small."""
+        for part in self._torch.split(self._torch.from_numpy(pixels), 512):
+            yield part.to(self._trainer.device)
 
 
 def _exported(trained: "Trained", folder: str) -> tuple["Network", int]:
