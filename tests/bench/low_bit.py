@@ -1,16 +1,19 @@
 """How many times faster low-bit layers are than the best fp32 that torch or numpy offers, on this processor.
 
     python tests/bench/low_bit.py --output docs/results/low_bit.json
-    python tests/bench/low_bit.py --isa avx2 --cases 1,64      # numba told to leave AVX-512 alone
+    python tests/bench/low_bit.py --isa avx2 --cases 1,64      # everybody told to leave AVX-512 alone
+    python tests/bench/low_bit.py --threads 2 --cases threads  # ours by two threads against ours by one
     python tests/bench/low_bit.py --cases network,first-use
 
-A linear layer of 4096 by 4096 with 1, 64 and 1024 rows, a 3 by 3 convolution 256 to 256 on 64 maps of 16 by 16, whole
-networks, and the first use of a format. Our layers start from float32 activations and end with float32 (or with packed
-bits, where thresholds are fused): quantizing, packing and scaling are in. Rounds are interleaved in random order;
-ratios are of medians. The clock is the thread's processor time at one thread, the wall's at more.
+A linear layer of 4096 by 4096 with 1, 64 and 1024 rows (`cold`: 1 row, and weights that no cache holds), a 3 by 3
+convolution 256 to 256 on 64 maps of 16 by 16, whole networks, and the first use of a format. Our layers start from
+float32 activations and end with float32 (or with packed bits, where thresholds are fused): quantizing, packing and
+scaling are in. Rounds are interleaved in random order; ratios are of medians. The clock is the thread's processor
+time at one thread, the wall's at more.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -33,16 +36,30 @@ TARGETS = {
     "avx512": ("skylake-avx512", f"{AVX2} avx512f avx512bw avx512vl avx512dq avx512cd"),
     "portable": ("x86-64", "64bit sse sse2 cx8 cmov fxsr mmx"),
 }
+FLOATS = {
+    "avx2": {
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    }
+}
+"""What keeps torch and numpy to the same instructions."""
+STACK_BYTES = 96 << 20
+"""Weights that are read by turns in the cold case: more than a last-level cache holds."""
 Call = Callable[[], object]
 
 
 def main() -> None:
     """Parse, set the threads before torch is loaded, run the cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default="1,64,1024,conv,network,first-use", help="rows, conv, network, first-use")
+    parser.add_argument(
+        "--cases", default="1,cold,64,1024,conv,network,first-use", help="rows, cold, conv, threads, network, first-use"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--isa", choices=tuple(TARGETS), help="what numba may use, instead of all there is")
+    parser.add_argument("--isa", choices=tuple(TARGETS), help="what may be used, instead of all there is")
+    parser.add_argument("--fp32-all", action="store_true", help="with --isa avx2: by our kernels alone, not by fp32")
     parser.add_argument("--output", type=Path, help="a JSON file to add the numbers to")
     parser.add_argument("--one", metavar="WxA", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -50,6 +67,7 @@ def main() -> None:
         name, features = TARGETS[given.isa]
         os.environ["NUMBA_CPU_NAME"] = name
         os.environ["NUMBA_CPU_FEATURES"] = ",".join(f"+{feature}" for feature in features.split())
+        os.environ |= {} if given.fp32_all else FLOATS.get(given.isa, {})
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(given.threads)
     if given.threads > 1:  # else torch's threads spin on for a while after their turn, on a core that is ours by then
@@ -67,7 +85,10 @@ def _case(case: str, given: argparse.Namespace) -> dict[str, Any]:
         return network(given.rounds, given.threads)
     if case == "first-use":
         return first_uses()
-    calls = dict(convolution(given.threads) if case == "conv" else linear(int(case), given.threads))
+    if case == "threads":
+        return by_threads(given.rounds, given.threads)
+    made = {"conv": convolution, "cold": cold}.get(case) or (lambda threads: linear(int(case), threads))
+    calls = dict(made(given.threads))
     return table(case, calls, given.rounds, given.threads)
 
 
@@ -89,7 +110,7 @@ def table(case: str, calls: dict[str, Call], rounds: int, threads: int) -> dict[
     return rows
 
 
-def interleaved(calls: dict[str, Call], rounds: int, clock: Callable[[], float]) -> dict[str, list[float]]:
+def interleaved(calls: dict[Any, Call], rounds: int, clock: Callable[[], float]) -> dict[Any, list[float]]:
     """Seconds a call, of each call in each round, in random order; short calls are repeated to 3 ms."""
     import random
 
@@ -99,7 +120,7 @@ def interleaved(calls: dict[str, Call], rounds: int, clock: Callable[[], float])
         start = time.perf_counter()
         call()
         repeats[name] = max(1, min(50, round(3e-3 / (time.perf_counter() - start))))
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[Any, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name in random.sample(list(calls), len(calls)):
             call = calls[name]
@@ -140,6 +161,31 @@ def linear(rows: int, threads: int) -> Iterator[tuple[str, Call]]:
             "W2A2, bit-serial",
             ours(make_layer(random, 2, 2, outputs=SIDE, channels=SIDE), floats, threads, "popcount"),
         )
+
+
+def cold(threads: int) -> Iterator[tuple[str, Call]]:
+    """One row, the weights of each call from memory: copies of a layer by turns, more of them than a cache holds."""
+    import numpy as np
+    import torch
+    from torch.nn import functional
+
+    torch.set_num_threads(threads)
+    x = torch.rand(1, SIDE) * 2 - 1
+    weights = [torch.randn(SIDE, SIDE) for _ in range(2)]
+    yield "fp32 torch F.linear", by_turns([_quiet(lambda w=w: functional.linear(x, w)) for w in weights])
+    arrays = [w.numpy() for w in weights]
+    yield "fp32 numpy", by_turns([lambda w=w: x.numpy() @ w.T for w in arrays])
+    random = np.random.default_rng(0)
+    for wbits, abits in FORMATS:
+        layer = make_layer(random, wbits, abits, outputs=SIDE, channels=SIDE)
+        copies = -(-STACK_BYTES * 8 // (SIDE * SIDE * wbits))
+        yield f"W{wbits}A{abits}", by_turns([ours(layer, x.numpy(), threads) for _ in range(copies)])
+
+
+def by_turns(calls: list[Call]) -> Call:
+    """One after the other, a call each."""
+    turns = itertools.cycle(calls)
+    return lambda: next(turns)()
 
 
 def torch_int8(x: Any, w: Any) -> Iterator[tuple[str, Call]]:
@@ -225,11 +271,11 @@ def ours(layer: Any, floats: Any, threads: int, engine: str | None = None) -> Ca
     source = kernels.signal(len(floats), layer.channels, width, layer.size)
     product = kernels.Product(layer, source, rows=len(floats), engine=chosen, threads=threads)
     tails = np.zeros((threads, 32), np.float32)
+    begin, tail = floats.ctypes.data, tails.ctypes.data
+    room = (source.address, source.stride, source.pitch)
 
     def share(thread: int, first: int, last: int) -> None:
-        tail = tails[thread].ctypes.data
-        room = (source.address, source.stride, source.pitch)
-        _stage.quantize(floats.ctypes.data, layer.channels, width, tail, *room, first, last)
+        _stage.quantize(begin, layer.channels, width, tail + 128 * thread, *room, first, last)
         product.run(first, last, thread)
 
     images = len(floats) // places
@@ -239,6 +285,31 @@ def ours(layer: Any, floats: Any, threads: int, engine: str | None = None) -> Ca
 
     pool = ThreadPoolExecutor(threads)
     return lambda: list(pool.map(lambda one: share(*one), shares))
+
+
+def by_threads(rounds: int, threads: int) -> dict[str, Any]:
+    """Ours by some threads against ours by one, in the same rounds, by the wall's clock."""
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    found = {}
+    shape: dict[str, Any] = {"outputs": 256, "channels": 256, "taps": 9, "size": (16, 16)}
+    wide = {"outputs": SIDE, "channels": SIDE}
+    for case, rows, sizes in (("64", 64, wide), ("1024", 1024, wide), ("conv", 64 * 256, shape)):
+        floats = (random.random((rows, sizes["channels"])) * 2 - 1).astype(np.float32)
+        calls = {}
+        for wbits, abits in ((1, 1), (4, 8), (8, 8)):
+            layer = make_layer(random, wbits, abits, **sizes)
+            for count in (1, threads):
+                calls[f"W{wbits}A{abits}", count] = ours(layer, floats, count)
+        times = interleaved(calls, rounds, time.perf_counter)
+        for name in dict.fromkeys(name for name, _ in calls):
+            one, many = times[name, 1], times[name, threads]
+            ratio = statistics.median(one) / statistics.median(many)
+            best = min(one) / min(many)
+            found[f"{name}, {case}"] = {"ratio": ratio, "ratio of the fastest": best}
+            print(f"  {name:8s} {case:6s} {threads} threads {ratio:5.2f}× one (fastest rounds {best:.2f}×)", flush=True)
+    return found
 
 
 def network(rounds: int, threads: int) -> dict[str, Any]:
@@ -328,6 +399,7 @@ def _add(path: Path, found: dict[str, Any], given: argparse.Namespace) -> None:
 
     before = json.loads(path.read_text()) if path.exists() else {}
     key = f"{_isa()}, {given.threads} thread{'s' if given.threads > 1 else ''}"
+    key += ", fp32 with all instructions" if given.fp32_all else ""
     one = before.setdefault(key, {"processor": cpuinfo.get_cpu_info()["brand_raw"]})
     one |= found
     path.write_text(json.dumps(before, indent=1) + "\n")

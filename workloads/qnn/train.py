@@ -32,7 +32,9 @@ class QnnTrain:
         "sign": Parameter(
             default="deterministic", help="how 1 bit is found in training", choices=("deterministic", "stochastic")
         ),
-        "master": Parameter(default=True, help="false: no full-precision copy of the weights; it hardly learns at this learning rate"),
+        "master": Parameter(
+            default=True, help="false: no full-precision copy of the weights; it hardly learns at this learning rate"
+        ),
         "device": Parameter(default="cpu", help="where it is trained", choices=("cpu", "cuda")),
         "threads": Parameter(default=1, help="torch's threads in a step"),
         "export": Parameter(default="", help="a folder to leave the deployed network in"),
