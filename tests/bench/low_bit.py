@@ -68,8 +68,9 @@ def main() -> None:
         os.environ["NUMBA_CPU_NAME"] = name
         os.environ["NUMBA_CPU_FEATURES"] = ",".join(f"+{feature}" for feature in features.split())
         os.environ |= {} if given.fp32_all else FLOATS.get(given.isa, {})
+    of_blas = 1 if given.cases == "threads" else given.threads
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(given.threads)
+        os.environ[variable] = str(of_blas)
     if given.threads > 1:  # else torch's threads spin on for a while after their turn, on a core that is ours by then
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
     if given.one:
@@ -279,25 +280,42 @@ def ours(layer: Any, floats: Any, threads: int, engine: str | None = None) -> Ca
         product.run(first, last, thread)
 
     images = len(floats) // places
+    pool = ThreadPoolExecutor(threads)
+    if kernels.by_columns(layer, len(floats), threads):
+
+        def by_columns() -> None:
+            _stage.quantize(begin, layer.channels, width, tail, *room, 0, len(floats))
+            list(pool.map(lambda thread: product.run_columns(thread, threads), range(threads)))
+
+        return by_columns
     shares = [(t, images * t // threads * places, images * (t + 1) // threads * places) for t in range(threads)]
     if threads == 1:
         return lambda: share(*shares[0])
-
-    pool = ThreadPoolExecutor(threads)
     return lambda: list(pool.map(lambda one: share(*one), shares))
 
 
 def by_threads(rounds: int, threads: int) -> dict[str, Any]:
-    """Ours by some threads against ours by one, in the same rounds, by the wall's clock."""
+    """Ours by some threads against ours by one, in the same rounds, by the wall's clock.
+
+    Beside it, in the same rounds, what the cores themselves give: numpy's products that share nothing, at once against
+    one after the other.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
 
     random = np.random.default_rng(0)
     found = {}
+    squares, pool = [random.random((384, 384), np.float32) for _ in range(threads)], ThreadPoolExecutor(threads)
+    alone = {
+        ("cores", 1): lambda: [x @ x for x in squares],
+        ("cores", threads): lambda: list(pool.map(lambda x: x @ x, squares)),
+    }
     shape: dict[str, Any] = {"outputs": 256, "channels": 256, "taps": 9, "size": (16, 16)}
     wide = {"outputs": SIDE, "channels": SIDE}
     for case, rows, sizes in (("64", 64, wide), ("1024", 1024, wide), ("conv", 64 * 256, shape)):
         floats = (random.random((rows, sizes["channels"])) * 2 - 1).astype(np.float32)
-        calls = {}
+        calls: dict[Any, Call] = dict(alone)
         for wbits, abits in ((1, 1), (4, 8), (8, 8)):
             layer = make_layer(random, wbits, abits, **sizes)
             for count in (1, threads):

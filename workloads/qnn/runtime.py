@@ -1,8 +1,8 @@
 """A deployed network on the CPU: integer layers by our own kernels, layers with floats by torch's.
 
 Between integer layers, values stay as they are stored: planes of bits up to 4 bits, bytes at 8. A thread takes a share
-of the samples through all layers, so that no layer waits for another thread. Networks with 16 or 32 bits on either side
-are run by `floats`.
+of the samples through all layers, so that no layer waits for another thread; where samples are few, threads share the
+columns of each layer instead. Networks with 16 or 32 bits on either side are run by `floats`.
 """
 
 import math
@@ -53,6 +53,7 @@ class CpuNetwork:
         self.isa = target().name
         self._shares = [(i, rows * i // self.threads, rows * (i + 1) // self.threads) for i in range(self.threads)]
         self._shape = (rows, math.prod(network.shape))
+        self._by_columns = all(linear.by_columns(layer, rows, threads) for layer in network.layers)
         self._lock = threading.Lock()
         self._steps: list[Any] = []
         self._whole: Any = None
@@ -88,6 +89,8 @@ class CpuNetwork:
             out = self._steps[-1].renew()
             if self.threads == 1:
                 self._share(0, 0, self.rows)
+            elif self._by_columns:
+                self._layer_by_layer()
             else:
                 list(_pool(self.threads).map(lambda share: self._share(*share), self._shares))
         scores: NDArray[np.float32] = out.data.view(np.float32)[:, : self.network.layers[-1].outputs]
@@ -96,6 +99,12 @@ class CpuNetwork:
     def _share(self, thread: int, first: int, last: int) -> None:
         for step in self._steps:
             step.run(thread, first, last)
+
+    def _layer_by_layer(self) -> None:
+        for step in self._steps:
+            work = step.run_columns if isinstance(step, _Step) else step.run
+            shares = [(t, self.threads) for t in range(self.threads)] if isinstance(step, _Step) else self._shares
+            list(_pool(self.threads).map(lambda share: work(*share), shares))  # noqa: B023 -- done before the next
 
     def _build(self, arithmetic: str) -> None:
         source = _LookUp(self._shape, self.network.pixels, self.network.layers[0].size)
@@ -190,3 +199,6 @@ class _Step:
 
     def run(self, thread: int, first: int, last: int) -> None:
         self._product.run(first * self._places, last * self._places, thread)
+
+    def run_columns(self, thread: int, threads: int) -> None:
+        self._product.run_columns(thread, threads)

@@ -2,6 +2,7 @@
 
 product = Product(layer, source, rows=64, engine="popcount")
 product.run(0, 64)          # rows of the result; other threads may run others, under another `thread`
+product.run_columns(0, 2)   # or the first half of the columns of all rows
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ SUMS = -1
 """In place of a layer's `out_bits`: the int32 dot products themselves."""
 _CACHE_BYTES = 1 << 19  # inputs that are worked on together: half of a second-level cache
 _STREAMED_BYTES = 1 << 22  # results that no cache would hold until they are read
+_FEW_ROWS = 64
 _LARGEST = np.iinfo(np.int32).max
 
 
@@ -84,6 +86,14 @@ def engine(wbits: int, abits: int) -> str:
     return POPCOUNT if wbits == abits == 1 or (few and (best.vpopcnt or best.dot == "shifts")) else DOT
 
 
+def by_columns(layer: Layer, rows: int, threads: int) -> bool:
+    """Whether threads better share a layer's columns than its rows: each reads the weights that it needs, once.
+
+    Few rows each would leave most of the time to reading and widening weights, which every thread would do for itself.
+    """
+    return threads > 1 and layer.size is None and rows < _FEW_ROWS * threads
+
+
 class Product:
     """A layer's weights and plan.
 
@@ -119,6 +129,11 @@ class Product:
     def run(self, first: int, last: int, thread: int = 0) -> None:
         """Compute rows `first` … `last`, before pooling."""
         self._run(self._plan, thread, first, last, 0, self.panels)
+
+    def run_columns(self, thread: int, threads: int) -> None:
+        """Compute one thread's share of the columns, for all rows."""
+        panels = (self.panels * thread // threads, self.panels * (thread + 1) // threads)
+        self._run(self._plan, thread, 0, self.rows, *panels)
 
     def renew(self) -> Signal:
         """A buffer of its own for what comes next: the last one stays as it is."""
