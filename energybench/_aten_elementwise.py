@@ -19,6 +19,7 @@ _BY_RESULT: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("exp", {"exp": 1}),
     ("log", {"log": 1}),
     ("sqrt", {"sqrt": 1}),
+    ("hypot", {"mul": 2, "add": 1, "sqrt": 1}),
     ("rsqrt", {"rsqrt": 1}),
     ("tanh", {"tanh": 1}),
     ("erf", {"erf": 1}),

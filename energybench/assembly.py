@@ -2,7 +2,6 @@
 
 import json
 import math
-import numbers
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import energybench
-from energybench import host, results, sums
+from energybench import extras, host, results, sums
 from energybench.dephase import Sensor, residual
 from energybench.model import Provenance, Task
 from energybench.quiet import Quiet
@@ -21,10 +20,6 @@ from energybench.stepping import Warm
 
 ALIASED = 0.03
 SLOWER = 0.05
-
-
-class TaskError(ValueError):
-    """A task that says what cannot be; the message names the workload and what is wrong."""
 
 
 class Counting(Protocol):
@@ -70,31 +65,45 @@ class Measured:
 def assemble(point: Point, task: Task, measured: Measured, setting: Setting, counting: Counting | None) -> Record:
     """Judge the quality, count the operators, and put a record together."""
     windows = measured.windows
-    alias = Alias(residual=_residual(measured), domains=measured.blinking)
+    alias = Alias(residual=residual_of(measured), domains=measured.blinking)
     metrics = _metrics(measured, alias, task, point.workload.name, setting.provenance)
-    parts: dict[str, Any] = {
+    each = [(w.seconds - w.gap_seconds) / w.steps for w in windows]
+    parts = framed(point, task.definition, measured, setting, alias, each)
+    parts |= {"parameters": dict(point.parameters), "results": {name: dump(metric) for name, metric in metrics.items()}}
+    if told := extras.details(point.workload.name, task):
+        parts["details"] = told
+    if counting and (found := count_operators(parts, task.step, counting, str(setting.protocol["table"]))):
+        parts["results"] |= {name: dump(one) for name, one in _counted(*found, task.samples).items()}
+    return parse(parts)
+
+
+def framed(
+    point: Point,
+    definition: Mapping[str, object],
+    measured: Measured,
+    setting: Setting,
+    alias: Alias,
+    each: Sequence[float],
+) -> dict[str, Any]:
+    """All of a record but its parameters and results; `each` is the time of like work, the first measured first."""
+    return {
         "schema": 1,
         "id": measured.id,
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "energybench": energybench.__version__,
-        **_circumstances(setting, len(windows)),
-        "workload": _workload(point, task),
-        "parameters": dict(point.parameters),
-        **_amounts(windows, alias),
+        **_circumstances(setting, setting.protocol["windows"]),
+        "workload": _workload(point, definition),
+        **_amounts(measured.windows, alias),
         "idle": [dump(idle) for idle in measured.idles],
-        "windows": [dump(w) for w in windows],
-        "results": {name: dump(metric) for name, metric in metrics.items()},
-        "flags": _flags(measured, setting, alias),
+        "windows": [dump(w) for w in measured.windows],
+        "flags": _flags(measured, setting, alias, each),
         "timing": _timing(measured),
     }
-    if counting:
-        _add_operators(parts, task, counting, str(setting.protocol["table"]))
-    return parse(parts)
 
 
-def _workload(point: Point, task: Task) -> dict[str, Any]:
+def _workload(point: Point, definition: Mapping[str, object]) -> dict[str, Any]:
     work, source = point.workload, getattr(point, "source", None)
-    values = {"name": work.name, "version": work.version, "definition": plain_values(task.definition)}
+    values = {"name": work.name, "version": work.version, "definition": plain_values(definition)}
     return values | ({"source": source} if source else {})
 
 
@@ -102,16 +111,6 @@ def plain_values(values: Mapping[str, object]) -> dict[str, Any]:
     """A definition as it will be read back from JSON."""
     plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     return plain
-
-
-def judged(name: str, quality: Mapping[str, Any]) -> dict[str, float]:
-    """What `evaluate` gave, as finite numbers; whatever else it gave is named."""
-    if not isinstance(quality, Mapping):
-        raise TaskError(f"{name}: evaluate() gave {quality!r}; it gives a dict of numbers by their names")
-    for metric, value in quality.items():
-        if not isinstance(value, numbers.Real) or not math.isfinite(value):
-            raise TaskError(f"{name}: evaluate() gave {metric}={value!r}; each of its values is a finite number")
-    return {str(metric): float(value) for metric, value in quality.items()}
 
 
 def dump(part: Part) -> dict[str, Any]:
@@ -126,8 +125,9 @@ def _metrics(measured: Measured, alias: Alias, task: Task, name: str, provenance
         **results.estimate_metrics(windows),
         **results.time_metrics(windows),
         **results.traffic_metrics(windows, provenance),
-        **results.quality_metrics(judged(name, task.evaluate()), getattr(task, "judged", None)),
+        **results.quality_metrics(extras.judged(name, task.evaluate()), getattr(task, "judged", None)),
     }
+    metrics |= results.modelled_metrics(extras.modelled(name, task, metrics))
     if task.file_bytes is not None:
         metrics["file_bytes"] = exact(float(task.file_bytes), unit="B", provenance="measured")
     return metrics
@@ -181,7 +181,7 @@ def _widened(part: DomainEnergy | DomainUnavailable, hidden: float) -> DomainEne
     )
 
 
-def _residual(measured: Measured) -> float:
+def residual_of(measured: Measured) -> float:
     """The relative standard error of one window by aliasing, at the period that the steps really had."""
     windows = measured.windows
     if not measured.sensors or not windows:
@@ -191,13 +191,12 @@ def _residual(measured: Measured) -> float:
     return residual(period, measured.sensors, steps=steps)
 
 
-def _flags(measured: Measured, setting: Setting, alias: Alias) -> list[str]:
+def _flags(measured: Measured, setting: Setting, alias: Alias, each: Sequence[float]) -> list[str]:
     """What a reader must know of the whole record; flags of single domains stand at the domain as well."""
     windows, idles = measured.windows, measured.idles
     covered = sums.common_total(windows)
     cut = covered[0].total.domains if covered and covered[0].total else []
     rest = results.at_rest(idles, cut)
-    each = [(w.seconds - w.gap_seconds) / w.steps for w in windows]
     throttled = host.throttle_count()
     found = {
         "aliased": bool(alias.domains) and alias.residual / math.sqrt(len(windows)) > ALIASED,
@@ -221,11 +220,20 @@ def _timing(measured: Measured) -> dict[str, float]:
     return timing
 
 
-def _add_operators(parts: dict[str, Any], task: Task, counting: Counting, table: str) -> None:
-    """One more step, outside the windows, in which operators are counted; scaled to all measured steps."""
-    counts = counting.count(task.step)
+def count_operators(
+    parts: dict[str, Any], work: Callable[[], object], counting: Counting, table: str
+) -> tuple[Any, Any] | None:
+    """The work of one step once more, outside the windows, with its operators counted; scaled to all measured steps.
+
+    Returns:
+        The counts of this one step, and what they cost by the table; None where nothing was seen to run: numpy's
+        work is not 0 J.
+    """
+    counts = counting.count(work)
+    if not counts.calls:
+        return None
     priced = counting.energy(counts, table)
-    steps, samples = parts["steps"], task.samples
+    steps = parts["steps"]
     parts["operators"] = {
         "unmapped": sorted(counts.unmapped),
         "counts": {
@@ -245,6 +253,11 @@ def _add_operators(parts: dict[str, Any], task: Task, counting: Counting, table:
         },
     }
     parts["traffic"] = {"operand_bytes": counts.operand_bytes * float(steps), **parts["traffic"]}
+    return counts, priced
+
+
+def _counted(counts: Any, priced: Any, samples: int) -> dict[str, Metric]:
+    """What one step counts, for each of its samples."""
     modelled = Metric(
         value=priced.joules / samples,
         low=priced.low / samples,
@@ -253,11 +266,14 @@ def _add_operators(parts: dict[str, Any], task: Task, counting: Counting, table:
         provenance="modelled",
         higher_is_better=False,
     )
-    counted = {
-        "operand_bytes_per_sample": (counts.operand_bytes, "B"),
-        "flops_per_sample": (counts.flops, "FLOP"),
-        "operations_per_sample": (sum(counts.operations.values()), "op"),
-    }
-    parts["results"] |= {"modelled_joules_per_sample": dump(modelled)} | {
-        name: dump(exact(value / samples, unit=unit, provenance="modelled")) for name, (value, unit) in counted.items()
-    }
+    each = {name: exact(value / samples, unit=unit, provenance="modelled") for name, value, unit in amounts_of(counts)}
+    return {"modelled_joules_per_sample": modelled} | {f"{name}_per_sample": one for name, one in each.items()}
+
+
+def amounts_of(counts: Any) -> list[tuple[str, float, str]]:
+    """What was counted, beside joules: name, value and unit."""
+    return [
+        ("operand_bytes", counts.operand_bytes, "B"),
+        ("flops", counts.flops, "FLOP"),
+        ("operations", sum(counts.operations.values()), "op"),
+    ]

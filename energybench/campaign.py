@@ -1,18 +1,19 @@
 """The stages of a measuring run, in their order; what is finished is in the journal."""
 
-import hashlib
-import json
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from energybench import stepping
-from energybench.assembly import Counting, Measured, Setting, TaskError, assemble, plain_values
+from energybench import stepping, to_accuracy, training
+from energybench.assembly import Counting, Measured, Setting, assemble, plain_values
 from energybench.dephase import Gap, choose_gap
+from energybench.extras import TaskError
 from energybench.journal import Journal
+from energybench.keys import key_of
 from energybench.meter import Meter
 from energybench.model import Task
 from energybench.record import Idle, Record, Window
@@ -39,7 +40,7 @@ class Entry:
     prepare_seconds: float
     warm: Warm | None = None
     gap: Gap = field(default_factory=lambda: Gap(seconds=0.0, residual=0.0))
-    steps: int = 0
+    steps: int = 1
 
 
 class Campaign:
@@ -59,7 +60,9 @@ class Campaign:
         self.seconds = length_of_window(bench.meter, settings)
         self.sensors = stepping.blinking(bench.meter)
         self.reads_energy = bool(stepping.energy_domains(bench.meter))
-        self.resumed = bool(journal.of("window"))
+        self.target = settings.energy_to_accuracy
+        self.unit = "window" if self.target is None else "repeat"
+        self.resumed = bool(journal.of(self.unit))
 
     def prepare(self, points: Sequence[Point]) -> None:
         """Make every point ready that has no record yet; what changed since the journal starts anew."""
@@ -71,8 +74,7 @@ class Campaign:
                 continue
             begin = self.bench.clock()
             try:
-                task = point.workload.prepare(point.parameters, seed=self.settings.seed, quick=self.settings.quick)
-                check(point.workload.name, task)
+                task = self._prepared(point)
             except (Exception, SystemExit) as error:
                 self.failures.append(Failure(point=point, error=as_error(error)))
                 continue
@@ -80,6 +82,18 @@ class Campaign:
             self.entries.append(Entry(point=point, key=key, task=task, prepare_seconds=seconds))
             if any(line["definition"] != plain_values(task.definition) for line in self.journal.of("ready", point=key)):
                 self.journal.drop_point(key)
+
+    def _prepared(self, point: Point) -> Task:
+        task = point.workload.prepare(point.parameters, seed=self.settings.seed, quick=self.settings.quick)
+        try:
+            check(point.workload.name, task)
+            if self.target is not None:
+                training.check(point.workload.name, task)
+        except TaskError:
+            with suppress(Exception, SystemExit):
+                task.close()
+            raise
+        return task
 
     def rest(self, when: str) -> None:
         """The idle baseline: all is loaded, nothing runs. Without a sensor there is nothing to learn."""
@@ -93,25 +107,30 @@ class Campaign:
         """Bring each point to its steady state, and settle how many steps a window has."""
         for number, entry in enumerate(list(self.entries)):
             self.tell(Progress(stage="warm-up", done=number, total=len(self.entries), point=entry.point))
-            if len(self.journal.of("window", point=entry.key)) >= self.settings.windows:
+            if len(self.journal.of(self.unit, point=entry.key)) >= self.settings.windows:
                 continue
             with self._or_fail(entry):
                 entry.warm = stepping.warm_up(entry.task, self.bench, limit=self.settings.warmup_seconds)
                 self._settle(entry, entry.warm)
 
     def measure(self) -> None:
-        """Windows round by round: each round visits every point once, in an order of its own."""
+        """Windows round by round, or whole trainings: each round visits every point once, in an order of its own."""
         total, done = self.settings.windows * len(self.entries), 0
         for turn in range(self.settings.windows):
             order = list(self.entries)
             random.Random(f"{self.settings.seed}-{turn}").shuffle(order)  # noqa: S311 -- an order, no secret
             for entry in order:
                 left = (total - done) * self.seconds
-                self.tell(Progress(stage="windows", done=done, total=total, point=entry.point, seconds_left=left))
+                if self.target is None:
+                    self.tell(Progress(stage="windows", done=done, total=total, point=entry.point, seconds_left=left))
                 done += 1
-                if not self.journal.of("window", point=entry.key, round=turn):
-                    with self._or_fail(entry):
+                if self.journal.of(self.unit, point=entry.key, round=turn):
+                    continue
+                with self._or_fail(entry):
+                    if self.target is None:
                         self._window(entry, turn)
+                    else:
+                        self._train(entry, turn, self.target)
 
     def finish(self, points: Sequence[Point], setting: Setting, counting: Counting | None) -> Outcome:
         """Quality, operators and the record of each point; a full disk is told after all were tried."""
@@ -144,7 +163,7 @@ class Campaign:
             entry.steps = ready[-1]["steps"]
             entry.gap = Gap(seconds=ready[-1]["gap"], residual=ready[-1]["residual"])
             return
-        if self.sensors:
+        if self.sensors and self.target is None:
             entry.gap = choose_gap(
                 warm.step_seconds,
                 self.sensors,
@@ -152,7 +171,8 @@ class Campaign:
                 limit=2 * max(self.settings.target_error, 0.01),
                 gaps=self.settings.dephase and getattr(entry.task, "gaps", True) and self._knows_rest(),
             )
-        entry.steps = max(1, -int(-self.seconds // (warm.step_seconds + entry.gap.seconds)))
+        if self.target is None:  # a pass of a training takes as long as it takes
+            entry.steps = max(1, -int(-self.seconds // (warm.step_seconds + entry.gap.seconds)))
         self.journal.append(
             "ready",
             point=entry.key,
@@ -170,7 +190,7 @@ class Campaign:
         warm = entry.warm
         assert warm is not None
         slowest = max((sensor.tick for sensor in self.sensors), default=0.0)
-        lead = max(2 * self._slowest_tick(), 0.05 * self.seconds)
+        lead = max(2 * stepping.slowest_tick(self.bench.meter), 0.05 * self.seconds)
         values = stepping.measure(
             entry.task,
             self.bench,
@@ -181,14 +201,33 @@ class Campaign:
         )
         self.journal.append("window", point=entry.key, round=turn, values={"round": turn, **values})
 
-    def _slowest_tick(self) -> float:
-        return max((d.tick or 0.0 for d in stepping.energy_domains(self.bench.meter)), default=0.0)
+    def _train(self, entry: Entry, turn: int, target: float) -> None:
+        """One whole training with the seed of its round; one that is cut short leaves nothing, and begins anew."""
+        name = entry.point.workload.name
+        done, total = turn * len(self.entries), self.settings.windows * len(self.entries)
+        done += len(self.journal.of("repeat", round=turn))
+
+        def tell(passes: int, most: int, accuracy: float | None) -> None:
+            note = f"pass {passes + 1} of at most {most}" + ("" if accuracy is None else f", accuracy {accuracy:.2%}")
+            left = self._seconds_left(total - done)
+            self.tell(
+                Progress(stage="training", done=done, total=total, point=entry.point, seconds_left=left, note=note)
+            )
+
+        values = training.train(name, entry.task, self.settings.seed + turn, self.bench, target=target, tell=tell)
+        self.journal.append("repeat", point=entry.key, round=turn, **values)
+
+    def _seconds_left(self, repeats: int) -> float | None:
+        """As long as the trainings before took; nobody knows before the first."""
+        took = [line["elapsed_seconds"] for line in self.journal.of("repeat")]
+        return repeats * sum(took) / len(took) if took else None
 
     def _assembled(self, entry: Entry, setting: Setting, counting: Counting | None) -> Record:
         run, name = self.journal.header["run"], entry.point.workload.name
+        lines = self.journal.of(self.unit, point=entry.key)
         measured = Measured(
             id=re.sub(r"[^A-Za-z0-9._-]", "_", f"{run}-{name}-{entry.key}"),
-            windows=[Window.model_validate(w["values"]) for w in self.journal.of("window", point=entry.key)],
+            windows=self._windows(lines),
             idles=[Idle.model_validate(line["values"]) for line in self.journal.of("idle")],
             gap_seconds=self.journal.of("ready", point=entry.key)[-1]["gap"],
             sensors=self.sensors,
@@ -197,7 +236,15 @@ class Campaign:
             prepare_seconds=entry.prepare_seconds,
             warm=entry.warm,
         )
+        if self.target is not None:
+            return to_accuracy.assemble(entry.point, entry.task, measured, lines, setting, counting)
         return assemble(entry.point, entry.task, measured, setting, counting)
+
+    def _windows(self, lines: Sequence[Mapping[str, Any]]) -> list[Window]:
+        """The windows of a point in the order of its rounds; of trainings, those of every pass."""
+        if self.target is None:
+            return [Window.model_validate(line["values"]) for line in lines]
+        return [Window.model_validate({**w, "round": line["round"]}) for line in lines for w in line["windows"]]
 
     def _outcome(self, points: Sequence[Point]) -> Outcome:
         keys = [key_of(point, self.settings) for point in points]
@@ -256,21 +303,3 @@ def length_of_window(meter: Meter, settings: Settings) -> float:
         most=settings.max_seconds,
         align=settings.align,
     )
-
-
-def key_of(point: Point, settings: Settings) -> str:
-    """Ten hexadecimal digits that stand for a point: the same work, the same key."""
-    work = point.workload
-    source = getattr(point, "source", None)
-    return digest([work.name, work.version, dict(point.parameters), settings.seed, settings.quick, source])
-
-
-def record_key(record: Record) -> str:
-    """The key of the point that a record is of."""
-    work = record.workload
-    return digest([work.name, work.version, record.parameters, record.seed, record.quick, work.source])
-
-
-def digest(value: object) -> str:
-    """Ten hexadecimal digits of plain JSON values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:10]

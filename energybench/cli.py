@@ -162,11 +162,18 @@ def run(
         ),
     ] = None,
     quick: Annotated[bool | None, typer.Option("--quick/--no-quick", help="Fewer, shorter windows.")] = None,
-    windows: Annotated[int | None, typer.Option(help="Measured windows a point.")] = None,
+    windows: Annotated[int | None, typer.Option(help="Measured windows a point, or trainings to an accuracy.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length of a window.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the workload's random numbers.")] = None,
     probe: Probes = None,
     align: Align = None,
+    energy_to_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Train from scratch until this held-out accuracy, as 0.97, --windows times: joules to get there.",
+        ),
+    ] = None,
     table: Annotated[str | None, typer.Option(metavar="NAME", help="Energy table of the modelled joules.")] = None,
     require: Annotated[
         str | None, typer.Option(metavar="PROVENANCE", help="Fail where joules are not `measured`.")
@@ -195,6 +202,7 @@ def run(
         "seconds": seconds,
         "seed": seed,
         "align": align,
+        "energy_to_accuracy": energy_to_accuracy,
     }
     settings = load_settings(flags | {"table": table, "require": require, "records": output})
     if dry_run:

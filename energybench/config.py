@@ -46,6 +46,7 @@ class Settings:
         align: let the edges of windows wait for a tick of the counter.
         require: the provenance that every record must have.
         table: the energy table of modelled joules.
+        energy_to_accuracy: train from scratch to this held-out accuracy instead of measuring steps.
     """
 
     probes: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Settings:
     align: bool = False
     require: str | None = None
     table: str | None = None
+    energy_to_accuracy: float | None = None
 
 
 def load_settings(
@@ -72,7 +74,8 @@ def load_settings(
         UnknownNameError: a key in pyproject.toml that is no setting.
     """
     found = _from_file(start) | _from_environment(os.environ if environ is None else environ)
-    found |= {key: (value, f"--{key}") for key, value in flags.items() if value is not None and value not in ((), [])}
+    given = {key: value for key, value in flags.items() if value is not None and value not in ((), [])}
+    found |= {key: (value, f"--{key.replace('_', '-')}") for key, value in given.items()}
     return Settings(**{key: READERS[key](value, where) for key, (value, where) in found.items()})
 
 
@@ -138,6 +141,12 @@ def _span(value: object, where: str) -> float:
     return number
 
 
+def _share(value: object, where: str) -> float:
+    if not 0 < (number := _real(value, where)) <= 1:
+        raise SettingError(f"{where} is {value!r}; give a share above 0 and at most 1, as 0.97")
+    return number
+
+
 def _real(value: object, where: str) -> float:
     try:
         assert isinstance(value, str | int | float)
@@ -188,5 +197,6 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "align": _switch,
     "require": _provenance,
     "table": _text,
+    "energy_to_accuracy": _share,
 }
 assert set(READERS) == {field.name for field in fields(Settings)}

@@ -1,4 +1,4 @@
-"""The journal of a run that is not finished: every window is on disk as soon as it is measured.
+"""The journal of a run that is not finished: every window, or training, is on disk as soon as it is measured.
 
 One JSON line an event, synced; a line that a crash cut short is dropped when the run is taken up again.
 Nothing of it is left when all records are written.
@@ -46,12 +46,33 @@ class _Window(Part):
     values: Window
 
 
+class _Pass(Window):
+    training_pass: Count
+    accuracy: float
+
+
+class _Repeat(Part):
+    point: str
+    round: Count
+    seed: int
+    most_passes: Annotated[int, Field(ge=1)]
+    elapsed_seconds: NonNegative
+    windows: Annotated[list[_Pass], Field(min_length=1)]
+
+
 class _Record(Part):
     point: str
     path: str
 
 
-_EVENTS: dict[str, type[Part]] = {"run": _Run, "idle": _Idle, "ready": _Ready, "window": _Window, "record": _Record}
+_EVENTS: dict[str, type[Part]] = {
+    "run": _Run,
+    "idle": _Idle,
+    "ready": _Ready,
+    "window": _Window,
+    "repeat": _Repeat,
+    "record": _Record,
+}
 
 
 class Journal:

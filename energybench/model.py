@@ -196,6 +196,42 @@ class Parameter:
     choices: tuple[int | float | str | bool, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modelled:
+    """A result by a model of hardware: nobody measured it, and it never stands beside what was, unlabelled.
+
+    Attributes:
+        value: the best value, in `unit`.
+        low: what the model admits at least; None where it says nothing.
+        high: what it admits at most.
+        unit: in SI, without a prefix.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = "J"
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A network that learns from its first weights on, pass by pass; what is measured is `learn`.
+
+    `passes`: the most passes that its schedule has. The seed that it was made with decides the split of the data, the
+    first weights and the order of the samples.
+    """
+
+    passes: int
+
+    def learn(self) -> int:
+        """One pass over the training set, finished when it returns; how many samples it handled."""
+        ...
+
+    def accuracy(self) -> float:
+        """The share of held-out samples that get their own class; outside the windows, and it changes nothing."""
+        ...
+
+
 class Task(Protocol):
     """A workload made ready for one parameter point; what is measured is `step`.
 
@@ -203,8 +239,12 @@ class Task(Protocol):
     `definition`: what was done, in plain JSON values: task, data hash, network, parameters, seed. Two records with
     different definitions are not comparable.
     `file_bytes`: the size of the deployed model, where there is one.
-    Two more may be there: `judged`, how many samples an accuracy is over; `gaps = False`, where the steps may not be
-    held apart to keep them out of step with a sensor that looks away for a part of the time.
+
+    More may be there. `judged`: how many samples an accuracy is over. `gaps = False`: the steps may not be held apart
+    to keep them out of step with a sensor that looks away for a part of the time. `details() -> Mapping[str, object]`:
+    plain JSON values that the record keeps. `modelled() -> Mapping[str, Modelled]`: results that a model gives and
+    nobody measured. Both are called once, after `evaluate`. `learner(seed: int) -> Learner`: the training from its
+    start, for `run --energy-to-accuracy`.
     """
 
     samples: int

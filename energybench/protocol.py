@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from energybench import host, stepping
+from energybench import host, stepping, training
 from energybench.assembly import Counting, Setting
-from energybench.campaign import Campaign, digest, key_of, length_of_window, record_key
+from energybench.campaign import Campaign, length_of_window
 from energybench.journal import Journal
+from energybench.keys import digest, key_of, record_key
 from energybench.meter import Meter
 from energybench.model import Clock, Domain
 from energybench.quiet import Quiet, quiet
@@ -30,16 +31,20 @@ __all__ = ["Failure", "Outcome", "Planned", "Point", "Progress", "Settings", "pl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a point will take; `measured_before` where an earlier record of the same point says it."""
+    """What a point will take; `measured_before` where an earlier record of the same point says it.
+
+    A training has windows as long as its passes: `window_seconds` is then None, and the trainings are in `seconds`
+    only where they were measured before.
+    """
 
     point: Point
     seconds: float
-    window_seconds: float
+    window_seconds: float | None
     measured_before: bool
 
 
 def plan(points: Sequence[Point], *, meter: Meter, settings: Settings, history: Iterable[Record] = ()) -> list[Planned]:
-    """Seconds that each point will take: windows, warm-up, baselines; and preparing, where a record tells."""
+    """Seconds that each point will take: windows, warm-up, baselines; preparing and training, where a record tells."""
     seconds = length_of_window(meter, settings)
     known = {record_key(r): getattr(r, "timing", {}) for r in history}
     idle = 2 * settings.idle_seconds / len(points) if points and stepping.energy_domains(meter) else 0.0
@@ -48,13 +53,16 @@ def plan(points: Sequence[Point], *, meter: Meter, settings: Settings, history: 
         before = known.get(key_of(point, settings))
         timing = before or {}
         # A window is led in by a twentieth of itself; a warm-up takes a quarter of its limit, more or less.
-        measuring = settings.windows * max(seconds, timing.get("step_seconds", 0.0)) * 1.05 + idle
+        each = max(seconds, timing.get("step_seconds", 0.0)) * 1.05
+        if settings.energy_to_accuracy is not None:
+            each = timing.get("repeat_seconds", 0.0)
+        measuring = settings.windows * each + idle
         making = timing.get("prepare_seconds", 0.0) + timing.get("warmup_seconds", settings.warmup_seconds / 4)
         planned.append(
             Planned(
                 point=point,
                 seconds=measuring + making,
-                window_seconds=seconds,
+                window_seconds=seconds if settings.energy_to_accuracy is None else None,
                 measured_before=before is not None,
             )
         )
@@ -79,6 +87,8 @@ def run(
 
     A window that is finished is in the journal; KeyboardInterrupt and whatever else ends the run leave it
     there, and `resume` takes it up. A point that raises is left out, with its error in the outcome.
+
+    With `settings.energy_to_accuracy`, whole trainings take the place of windows of steps.
 
     Args:
         points: what to measure; each needs `workload` and `parameters`.
@@ -133,12 +143,17 @@ def _look(
     return Setting(
         machine=dict(machine or host.fingerprint(state=state)),
         quiet=quietness or quiet(state=state, sleep=sleep),
-        protocol={"version": VERSION, **asdict(settings)},
+        protocol={"version": VERSION, **asdict(settings), **_criterion(settings)},
         probes=json.loads(json.dumps(state, default=str)),
         sources=stepping.sources(meter),
         throttled_before=host.throttle_count(),
         provenance="simulated" if "simulated" in kinds else "measured",
     )
+
+
+def _criterion(settings: Settings) -> dict[str, str]:
+    """When a training counts as finished, where there is one."""
+    return {} if settings.energy_to_accuracy is None else {"criterion": training.CRITERION}
 
 
 def _run_id() -> str:

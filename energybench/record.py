@@ -95,7 +95,11 @@ class ModelledEnergy(Part):
 
 
 class Window(Part):
-    """One measured window, as the meter gave it: the gaps between steps are in its seconds and joules."""
+    """One measured window, as the meter gave it: the gaps between steps are in its seconds and joules.
+
+    Of a run to an accuracy: one pass over the training set, `training_pass` (from 1) of repeat `round`, and the
+    held-out accuracy that was found after it.
+    """
 
     seconds: Positive
     steps: Count
@@ -108,6 +112,8 @@ class Window(Part):
     estimated: EstimatedEnergy | None = None
     flags: list[str] = []
     trace: list[list[JsonValue]] | None = None
+    training_pass: Count | None = None
+    accuracy: float | None = None
 
 
 class Idle(Part):
@@ -180,6 +186,32 @@ class OperatorsPart(Part):
     counts: dict[str, JsonValue] = {}
 
 
+class RepeatPart(Part):
+    """One training from scratch: with which seed, how far it came, and the accuracy after each pass.
+
+    `samples` and `seconds` are those of its windows; `elapsed_seconds` has the judging between them too.
+    """
+
+    seed: int
+    reached: bool
+    passes: Count
+    samples: Count
+    seconds: NonNegative
+    elapsed_seconds: NonNegative
+    accuracies: list[float]
+
+
+class TargetPart(Part):
+    """The accuracy that was trained to, when it counts as reached, and every repeat."""
+
+    accuracy: float
+    criterion: str
+    most_passes: Count
+    reached: Count
+    best_accuracy: float
+    repeats: list[RepeatPart]
+
+
 class Record(Part):
     """One parameter point of one workload on one machine."""
 
@@ -206,6 +238,8 @@ class Record(Part):
     windows: list[Window]
     results: dict[str, Metric]
     operators: OperatorsPart | None = None
+    target: TargetPart | None = None
+    details: dict[str, JsonValue] | None = None
     flags: list[str] = []
     probes: dict[str, JsonValue] = {}
     sources: list[list[str]] | None = None

@@ -2,17 +2,31 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from energybench import stats
 from energybench.dephase import gap_uncertainty
-from energybench.model import Provenance
+from energybench.model import Modelled, Provenance
 from energybench.record import DomainEnergy, Idle, Metric, Window
 from energybench.sums import common_total, energies_of, energy_of, gain_part, random_part, summed_estimate
 
 IDLE_DRIFT = 0.02
-SMALLER_IS_BETTER = ("loss", "error", "perplexity", "distance")
+SMALLER_IS_BETTER = (
+    "loss",
+    "error",
+    "perplexity",
+    "distance",
+    "sweeps",
+    "residual",
+    "contraction",
+    "bytes",
+    "seconds",
+    "joules",
+)
+UNITS = {"bytes": "B", "seconds": "s"}
+"""What the last word of a name says of its unit."""
+COSTS = ("J", "W", "s", "B")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +65,22 @@ def at_rest(idles: Sequence[Idle], cut: Sequence[str]) -> Rest | None:
     )
 
 
-def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alias) -> dict[str, Metric]:
-    """Joules a sample, gross and net, where there is a total; the energy of gaps is taken out of both."""
+def energy_metrics(
+    windows: Sequence[Window], idles: Sequence[Idle], alias: Alias, successes: Collection[int] | None = None
+) -> dict[str, Metric]:
+    """Joules a sample, gross and net, where there is a total; the energy of gaps is taken out of both.
+
+    Args:
+        windows: what was measured; their scatter makes the interval.
+        idles: the baselines.
+        alias: what sensors that look away may hide.
+        successes: the rounds that came to their end; joules are then those of all windows over these. None: all.
+    """
     windows = common_total(windows)
-    if not windows:
+    ended = [successes is None or w.round in successes for w in windows]
+    if not any(ended):
         return {}
+    share = sum(ended) / len(ended)
     first = windows[0].total
     assert first is not None
     rest = at_rest(idles, first.domains)
@@ -68,10 +93,11 @@ def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alia
     busy_watts = (joules - idle_watts * gaps) / (seconds - gaps)
     unseen = hidden(windows, alias)
     gap_doubt = gap_uncertainty(gaps, busy_watts=busy_watts, idle_watts=idle_watts, idle_uncertainty=doubt)
-    noise = [random_part(energies_of(w.domains, first.domains)) / w.samples for w in windows]
+    noise = [random_part(energies_of(w.domains, first.domains)) / w.samples / share for w in windows]
 
     def metric(values: list[float], shared: Iterable[float], *, signed: bool = False) -> Metric:
-        systematic, kind = math.hypot(*shared) / samples, first.provenance
+        systematic, kind = math.hypot(*shared) / samples / share, first.provenance
+        values = per_success(values, ended)
         return repeated(values, unit="J", provenance=kind, noise=noise, systematic=systematic, signed=signed)
 
     gross = [(_joules(w) - idle_watts * w.gap_seconds) / w.samples for w in windows]
@@ -79,11 +105,22 @@ def energy_metrics(windows: Sequence[Window], idles: Sequence[Idle], alias: Alia
     metrics = {"joules_per_sample": metric(gross, (gain, unseen, gap_doubt))}
     if rest:
         net = [(_joules(w) - idle_watts * w.seconds) / w.samples for w in windows]
-        share = abs(sum(n * w.samples for n, w in zip(net, windows, strict=True)) / joules)
+        part = abs(sum(n * w.samples for n, w in zip(net, windows, strict=True)) / joules)
         metrics["net_joules_per_sample"] = metric(
-            net, (gain * share, unseen, gap_doubt, doubt * (seconds - gaps)), signed=True
+            net, (gain * part, unseen, gap_doubt, doubt * (seconds - gaps)), signed=True
         )
     return metrics
+
+
+def per_success(values: Sequence[float], succeeded: Sequence[bool]) -> list[float]:
+    """Values whose mean is the sum of all over the number of successes, and whose scatter is that of this ratio.
+
+    What a failure took is a price of the next success: Hansen et al. call the ratio the expected running time
+    (INRIA RR-7215, 2010). The scatter is linearised about it. Where all succeeded, the values are themselves.
+    """
+    share = sum(succeeded) / len(succeeded)
+    ratio = statistics.fmean(values) / share
+    return [ratio + (value - ratio * ended) / share for value, ended in zip(values, succeeded, strict=True)]
 
 
 def estimate_metrics(windows: Sequence[Window]) -> dict[str, Metric]:
@@ -123,14 +160,14 @@ def traffic_metrics(windows: Sequence[Window], provenance: Provenance) -> dict[s
 
 
 def quality_metrics(quality: Mapping[str, float], judged: int | None = None) -> dict[str, Metric]:
-    """What `evaluate` said: accuracy and the like; losses and errors are better when they are smaller.
+    """What `evaluate` said: accuracy and the like; losses, sweeps and bytes are better when they are smaller.
 
     An accuracy over `judged` samples has Wilson's interval: what another draw of as many samples might give.
     """
     metrics = {
         name: exact(
             float(value),
-            unit="1",
+            unit=UNITS.get(name.rpartition("_")[2], "1"),
             provenance="measured",
             higher_is_better=not name.endswith(SMALLER_IS_BETTER),
         )
@@ -140,6 +177,21 @@ def quality_metrics(quality: Mapping[str, float], judged: int | None = None) -> 
         low, high = stats.wilson_interval(metrics["accuracy"].value, judged)
         metrics["accuracy"] = metrics["accuracy"].model_copy(update={"low": low, "high": high})
     return metrics
+
+
+def modelled_metrics(modelled: Mapping[str, Modelled]) -> dict[str, Metric]:
+    """What a task computed by a model, with the model's own range."""
+    return {
+        name: Metric(
+            value=float(one.value),
+            low=None if one.low is None else float(one.low),
+            high=None if one.high is None else float(one.high),
+            unit=one.unit,
+            provenance="modelled",
+            higher_is_better=one.unit not in COSTS and not name.endswith(SMALLER_IS_BETTER),
+        )
+        for name, one in modelled.items()
+    }
 
 
 def repeated(

@@ -9,9 +9,11 @@ from energybench.model import Workload
 from energybench.record import Record
 
 VERSION = 1
+PARAMETER = "energy_to_accuracy"
+"""What a record's parameters call the accuracy that was trained to."""
 
 Value = int | float | str | bool
-Stage = Literal["preflight", "prepare", "idle", "warm-up", "windows", "results", "done"]
+Stage = Literal["preflight", "prepare", "idle", "warm-up", "windows", "training", "results", "done"]
 
 
 class Point(Protocol):
@@ -46,6 +48,8 @@ class Settings:
         quick: smaller tasks.
         dephase: steps may be separated by short rests where a sensor looks away (see `energybench.dephase`).
         table: the energy table of modelled joules.
+        energy_to_accuracy: train to this held-out accuracy, from scratch in each of the `windows` repeats; None to
+            measure steps.
     """
 
     windows: int = 5
@@ -61,10 +65,15 @@ class Settings:
     quick: bool = False
     dephase: bool = True
     table: str = "horowitz-45nm"
+    energy_to_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         if self.windows < 1 or self.target_error <= 0 or (self.window_seconds or 1.0) <= 0:
             raise ValueError("a run needs at least one window, of some length, and a target error above 0")
+        if self.energy_to_accuracy is not None and not 0 < self.energy_to_accuracy <= 1:
+            raise ValueError(
+                f"energy_to_accuracy={self.energy_to_accuracy}: give a share above 0 and at most 1, as 0.97"
+            )
 
     @classmethod
     def quickly(cls, **changes: Any) -> Self:
@@ -81,15 +90,22 @@ class Settings:
         return replace(short, **changes)
 
 
+def full_parameters(point: Point, settings: Settings) -> dict[str, Value]:
+    """A point's parameters as its record has them: the accuracy that was trained to is one of them."""
+    target = settings.energy_to_accuracy
+    return {**point.parameters, **({} if target is None else {PARAMETER: target})}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a run stands: `done` of `total` units of the stage, and its seconds left where they are known."""
+    """Where a run stands: `done` of `total` units of the stage, seconds left where they are known, and a word more."""
 
     stage: Stage
     done: int
     total: int
     point: Point | None = None
     seconds_left: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

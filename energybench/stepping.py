@@ -5,13 +5,15 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from energybench.dephase import Sensor
 from energybench.measurement import Measurement
 from energybench.meter import Meter
-from energybench.model import Clock, Domain, Energy, Task, Unavailable
+from energybench.model import Clock, Domain, Energy, Learner, Task, Unavailable
 from energybench.quiet import devices, slowdowns, slowed_seconds
+
+T = TypeVar("T")
 
 STEADY = 0.02
 STEADY_BLOCKS = 3
@@ -70,19 +72,37 @@ def measure(task: Task, bench: Bench, *, steps: int, lead: int, gap: float, offs
         gap: rest after each step, in seconds, against sensors that look away.
         offset: rest before everything, so that windows begin at different phases of a sensor.
     """
-    before = bench.meter.state()
     bench.sleep(offset)
     _run(task, bench, lead, gap)
+    gap_seconds, values = _watched(bench, lambda: _run(task, bench, steps, gap))
+    return {"steps": steps, "samples": steps * task.samples, "gap_seconds": gap_seconds, **values}
+
+
+def measure_pass(task: Task, learner: Learner, bench: Bench) -> dict[str, Any]:
+    """One window around one pass over the training set, in the values of `energybench.record.Window`.
+
+    Steps of the task lead it in where a sensor is slow to notice: they are like the pass, and leave the learner alone.
+    """
+    end = bench.clock() + int(2e9 * slowest_tick(bench.meter))
+    while bench.clock() < end:
+        task.step()
+    samples, values = _watched(bench, learner.learn)
+    return {"steps": 1, "samples": samples, **values}
+
+
+def _watched(bench: Bench, body: Callable[[], T]) -> tuple[T, dict[str, Any]]:
+    """What the body gave, and what the window around it measured; throttling meanwhile is flagged."""
+    before = bench.meter.state()
     window = bench.meter.window(align=bench.align, trace_hz=bench.trace_hz)
     with window:
-        gap_seconds = _run(task, bench, steps, gap)
-    values = {"steps": steps, "samples": steps * task.samples, "gap_seconds": gap_seconds, **plain(window)}
+        given = body()
+    values = plain(window)
     if bench.trace_hz:
         values["trace"] = [list(sample) for sample in window.trace]
     after = bench.meter.state()
     if slowed_seconds(after) > slowed_seconds(before) or any(slowdowns(part) for _, part in devices(after)):
         values["flags"] = [*values["flags"], "throttled"]
-    return values
+    return given, values
 
 
 def rest(bench: Bench, seconds: float, when: str) -> dict[str, Any]:
@@ -113,6 +133,11 @@ def energy_domains(meter: Meter) -> list[Domain]:
     """The domains that this meter reads joules from; a power model is none of them."""
     readable = [domain for domain in meter.domains.values() if isinstance(domain, Domain)]
     return [d for d in readable if d.quantity == "joules" and d.provenance != "estimated"]
+
+
+def slowest_tick(meter: Meter) -> float:
+    """Seconds between two updates of the slowest sensor; 0 where nothing is read."""
+    return max((domain.tick or 0.0 for domain in energy_domains(meter)), default=0.0)
 
 
 def sources(meter: Meter) -> list[list[str]]:

@@ -70,6 +70,11 @@ def plus_minus(value: float, half: float, unit: str) -> str:
     return f"{scaled:.{digits}f} ± {half:.{digits}f} {name}"
 
 
+def share(value: float) -> str:
+    """`97 %`, `97.5 %`: a target, not a result."""
+    return f"{100 * value:.6g} %"
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `3 min 20 s`, `2 h 5 min`: for a wait, not for a measurement."""
     whole = round(seconds)

@@ -1,12 +1,12 @@
 """What records found at each bit-width: plain points for the figures against bits, and nothing drawn."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from energybench.reports.figures import KINDS, ordered
-from energybench.reports.frames import Stored, shown
+from energybench.reports.frames import Stored, data_name, shown
 from energybench.reports.numbers import bounds
 
 WIDTHS = ("bits", "wbits", "abits")
@@ -134,20 +134,16 @@ def points(stored: Sequence[Stored]) -> dict[str, list[Point]]:
     return found
 
 
-def settings(parameters: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells each point from the others beside its width: `batch 64, net vgg`."""
-    names = sorted({name for one in parameters for name in one} - set(WIDTHS))
+def settings(parameters: Sequence[Mapping[str, Any]], *, without: Collection[str] = WIDTHS) -> list[str]:
+    """What tells each point from the others, beside its width: `batch 64, net vgg`."""
+    names = sorted({name for one in parameters for name in one} - set(without))
     varying = [name for name in names if len({json.dumps(one.get(name)) for one in parameters}) > 1]
     return [", ".join(f"{name} {shown(one[name])}" for name in varying if name in one) for one in parameters]
 
 
 def data_names(stored: Sequence[Stored]) -> set[str]:
     """The data sets of these records, by the name in their definition, else by their parameter."""
-    names = set()
-    for record in (one.record for one in stored):
-        told = record["workload"].get("definition", {}).get("data", record["parameters"].get("data"))
-        names.add(str(told.get("name", "") if isinstance(told, Mapping) else told or ""))
-    return names - {""}
+    return {data_name(one.record) for one in stored} - {""}
 
 
 def _points(record: Mapping[str, Any], panel: Panel, setting: str) -> list[Point]:

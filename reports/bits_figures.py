@@ -6,18 +6,15 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.bits import PANELS, TERMS, Panel, Point, points
-from energybench.reports.figures import INK, MOST_LABELS, ordered, ramp, style
+from energybench.reports.figures import INK, MOST_LABELS, ordered, ramp
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import prefix
+from energybench.reports.plotting import legend, logarithmic, panel_axes, tick
 from energybench.reports.published import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE = (4.2, 3.5)
-LEFT, RIGHT, TOP, BOTTOM, ENTRIES = 0.95, 0.1, 0.4, 0.72, 0.24
-"""Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
 DASHES = {"": "-", "arithmetic": "-", "memory": "--"}
 MARKERS = {"arithmetic": "^", "memory": "v"}
 NEIGHBOURS = 0.16
@@ -50,8 +47,8 @@ def published_errors(rows: Sequence[Row], *, dark: bool = False) -> "Figure":
         for row in rows:
             at = places[row.level] + _shift(names.index(row.data_title), len(names))
             axis.plot(at, 1 - row.accuracy, "D", mfc="none", mec=colours[row.data_title], mew=1.5, ms=6.5, zorder=3)
-        _logarithmic(axis, "%", min(errors) / 1.4, min(1.0, max(errors) * 1.4))
-        _legend(figure, [(name, {"marker": "D", "mfc": "none", "mec": colours[name]}) for name in names], dark=dark)
+        logarithmic(axis, "%", min(errors) / 1.4, min(1.0, max(errors) * 1.4))
+        legend(figure, [(name, {"marker": "D", "mfc": "none", "mec": colours[name]}) for name in names], dark=dark)
     return figure
 
 
@@ -71,27 +68,21 @@ def _panel(panel: Panel, found: Sequence[Point], published: Sequence[Row], *, da
                 _marks(axis, own, places, shift, MARKERS.get(term, panel.marker), colours[setting])
         _publish(axis, published, places, str(INK[dark]["muted"]))
         _scale(axis, panel, found, published)
-        _legend(figure, _entries(panel, terms, colours, bool(published), str(INK[dark]["muted"])), dark=dark)
+        legend(figure, _entries(panel, terms, colours, bool(published), str(INK[dark]["muted"])), dark=dark)
     return figure
 
 
 @contextmanager
 def _axes(heading: str, label: str, places: Mapping[str, int], *, dark: bool) -> "Iterator[tuple[Figure, Axes]]":
     """An empty panel with the widths along its horizontal axis, in equal steps; its style holds inside the block."""
-    import matplotlib as mpl
-    import seaborn as sns
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(sns.axes_style("whitegrid") | style(dark=dark)):
-        figure = Figure(figsize=SIZE)
-        axis = figure.subplots()
-        small = len(places) > MOST_LABELS
+    small = len(places) > MOST_LABELS
+    bits = "weights and activations" if any(name.startswith("W") for name in places) else "a value"
+    with panel_axes(heading, f"bits of {bits}", label, dark=dark) as (figure, axis):
         # W1A1 in two lines: seven widths stand side by side on a phone.
         words = [name if small else name.replace("A", "\nA") for name in places]
         size = 10.5 if len(places) <= 8 else 9 if not small else 7.5
         axis.set_xticks(list(places.values()), words, rotation=90 if small else 0, fontsize=size)
-        bits = "weights and activations" if any(name.startswith("W") for name in places) else "a value"
-        axis.set(title=heading, xlabel=f"bits of {bits}", ylabel=label, xlim=(-0.6, len(places) - 0.4))
+        axis.set(xlim=(-0.6, len(places) - 0.4))
         axis.grid(visible=False, axis="x")
         yield figure, axis
 
@@ -141,27 +132,11 @@ def _scale(axis: "Axes", panel: Panel, found: Sequence[Point], published: Sequen
     if panel.unit == "%":
         margin = max(0.12 * (high - low), 0.005)
         axis.set_ylim(low - margin, high + margin)
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: _tick(share, "%")))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: tick(share, "%")))
         return
     low = min(point.low if point.low > 0 else point.value for point in found)
     widen = max(1.4, (15 * low / high) ** 0.5)
-    _logarithmic(axis, panel.unit, low / widen, high * widen)
-
-
-def _logarithmic(axis: "Axes", unit: str, low: float, high: float) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    axis.set(yscale="log", ylim=(low, high))
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 300 else (1.0,), numticks=8))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, unit)))
-
-
-def _tick(value: float, unit: str) -> str:
-    if unit == "%":
-        return f"{100 * value:.4g} %"
-    divisor, letter = prefix(value)
-    return f"{value / divisor:.3g} {letter}{unit}".replace(" /", "/")
+    logarithmic(axis, panel.unit, low / widen, high * widen)
 
 
 def _entries(
@@ -175,28 +150,3 @@ def _entries(
         (f"{term} term", {"marker": MARKERS[term], "linestyle": DASHES[term], "color": first}) for term in terms if term
     ]
     return entries + ([("published", {"marker": "D", "mfc": "none", "mec": ink})] if published else [])
-
-
-def _legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], *, dark: bool) -> None:
-    """What the marks mean, below the axes, which make room for it."""
-    from matplotlib.lines import Line2D
-
-    columns = max(1, min(4, len(entries), 48 // (max((len(name) for name, _ in entries), default=0) + 4)))
-    width, height = SIZE
-    bottom = BOTTOM + ENTRIES * -(-len(entries) // columns)
-    figure.subplots_adjust(left=LEFT / width, right=1 - RIGHT / width, top=1 - TOP / height, bottom=bottom / height)
-    if not entries:
-        return
-    common: dict[str, Any] = {"linestyle": "", "markersize": 7}
-    handles = [Line2D([], [], **(common | look), label=name) for name, look in entries]
-    figure.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=columns,
-        frameon=False,
-        labelcolor=str(INK[dark]["ink"]),
-        fontsize=10,
-        columnspacing=1.4,
-        handletextpad=0.3,
-        borderpad=0.1,
-    )

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energybench.reports.frames import shown
+from energybench.reports.labels import name_points
 from energybench.reports.numbers import prefix
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def points(table: "pd.DataFrame", hue: str | None) -> "pd.DataFrame":
                 and record[metric] > 0
                 and record["accuracy"] == record["accuracy"]
             ):
-                rows.append({"kind": kind, "level": str(record[hue]) if hue else "all"} | _spans(record, metric))
+                rows.append({"kind": kind, "level": shown(record[hue]) if hue else "all"} | _spans(record, metric))
     return pd.DataFrame(rows)
 
 
@@ -148,8 +150,10 @@ def _figure(
         )
         axis.set(title=heading, xlabel=f"{kind} joules per sample", ylabel="accuracy", xscale="log", ylim=spread)
         _log_joules(axis, drawn)
-        _name_points(axis, drawn, str(INK[dark]["face"]))
         _name_levels(figure, colours, marker, title, dark=dark)
+        figure.draw_without_rendering()  # where things are is known only now
+        if len(drawn) <= MOST_LABELS and len(set(drawn["level"])) > 1:
+            name_points(axis, drawn.to_dict("records"), str(INK[dark]["face"]))
     return figure
 
 
@@ -173,26 +177,6 @@ def _error_bars(axis: "Axes", drawn: "pd.DataFrame", colours: dict[str, Any]) ->
                 elinewidth=1.4,
                 capsize=3.5,
             )
-
-
-def _name_points(axis: "Axes", drawn: "pd.DataFrame", face: str) -> None:
-    """The level beside each point, with a halo: colour alone does not tell points apart for everybody."""
-    from matplotlib.patheffects import withStroke
-
-    if len(drawn) > MOST_LABELS:
-        return
-    for row in drawn.to_dict("records"):
-        axis.annotate(
-            row["level"],
-            (row["joules"], row["accuracy"]),
-            xytext=(6, 6),
-            textcoords="offset points",
-            ha="left",
-            va="bottom",
-            fontsize=11,
-            zorder=4,
-            path_effects=[withStroke(linewidth=3, foreground=face)],
-        )
 
 
 def _log_joules(axis: "Axes", drawn: "pd.DataFrame") -> None:

@@ -27,6 +27,7 @@ MEANINGS = {
     "resumed": "The windows come from more than one session.",
     "sensor-unstudied": "Nobody has published how this GPU's sensor averages, so it is assumed to.",
     "sum-of-rails": "A sum of supply rails, which may miss a regulator or count one twice.",
+    "target-not-reached": "A training did not come to the accuracy; what it used is counted in what the others took.",
     "throttled": "A GPU was slowed down by heat or by its power brake.",
     "tick-unknown": "How often the counter is updated could not be seen; ± allows for up to a second.",
     "time-drift": "The first and the last window differ by more than 5 % in time per step.",

@@ -101,19 +101,39 @@ def parameters(table: "pd.DataFrame") -> list[str]:
 
 
 def grouped(stored: Sequence[Stored]) -> list[list[Stored]]:
-    """Records that belong in one table: the same workload in the same version on the same machine."""
-    groups: dict[tuple[str, str, str], list[Stored]] = {}
+    """Records that belong in one table: the same workload in the same version on the same machine.
+
+    Trainings to an accuracy stand apart, and last: all workloads that were trained to the same one, on the same data
+    and machine, are one group.
+    """
+    groups: dict[tuple[str, ...], list[Stored]] = {}
     for one in stored:
-        workload = one.record["workload"]
-        key = (workload["name"], f"{workload['version']:09}", machine(one.record))
-        groups.setdefault(key, []).append(one)
+        groups.setdefault(_group_key(one.record), []).append(one)
     return [groups[key] for key in sorted(groups)]
 
 
+def _group_key(record: Mapping[str, Any]) -> tuple[str, ...]:
+    if target := record.get("target"):
+        return ("training", f"{target['accuracy']:.9f}", data_name(record), machine(record))
+    workload = record["workload"]
+    return ("steps", workload["name"], f"{workload['version']:09}", machine(record))
+
+
 def newest(stored: Sequence[Stored]) -> list[Stored]:
-    """The last record of each parameter point, in the order of their parameters."""
-    points = {json.dumps([one.record["parameters"], one.record["seed"]], sort_keys=True): one for one in stored}
-    return sorted(points.values(), key=lambda one: point_order(one.record["parameters"]))
+    """The last record of each parameter point, in the order of workloads and their parameters."""
+    points = {_point_key(one.record): one for one in stored}
+    order = sorted(points.values(), key=lambda one: point_order(one.record["parameters"]))
+    return sorted(order, key=lambda one: str(one.record["workload"]["name"]))
+
+
+def _point_key(record: Mapping[str, Any]) -> str:
+    return json.dumps([record["workload"]["name"], record["parameters"], record["seed"]], sort_keys=True)
+
+
+def data_name(record: Mapping[str, Any]) -> str:
+    """The data set of a record, by the name in its definition, else by its parameter; empty where it has none."""
+    told = record["workload"].get("definition", {}).get("data", record["parameters"].get("data"))
+    return str(told.get("name", "") if isinstance(told, Mapping) else told or "")
 
 
 def point_order(parameters: Mapping[str, Any]) -> list[tuple[str, int, float, str]]:
@@ -130,7 +150,8 @@ def point_order(parameters: Mapping[str, Any]) -> list[tuple[str, int, float, st
 
 def machine(record: Mapping[str, Any]) -> str:
     """What tells machines apart: the id, and whether its counters were simulated, lest that hide what is real."""
-    simulated = any(result["provenance"] == "simulated" for result in record["results"].values())
+    kinds = [result["provenance"] for result in record["results"].values()]
+    simulated = "simulated" in [*kinds, record.get("total", {}).get("provenance")]
     return f"{record['machine']['id']}{'-simulated' if simulated else ''}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import bits, bits_figures, figures
+from energybench.reports import analog, bits, bits_figures, crossbar, figures, relaxation, targets
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.published import Row
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ENERGY, BITS = "energy-accuracy-", "against-bits-"
+ENERGY, BITS, RELAXATION, ANALOG, TARGET = (
+    "energy-accuracy-",
+    "against-bits-",
+    "relaxation-",
+    "analog-",
+    "to-accuracy-",
+)
 """How the names of our figures begin: those of an earlier run are removed, other files stay."""
 
 
@@ -46,10 +52,46 @@ def against_bits(
     return _both(draw, f"{BITS}{name}", site, alt)
 
 
+def relaxing(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
+    """Residual, active samples and joules so far, sweep by sweep."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return relaxation.figures(stored, dark=dark)
+
+    return _both(draw, f"{RELAXATION}{name}", site, lambda panel: relaxation.alt(stored, panel))
+
+
+def against_mismatch(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
+    """Error against mismatch by arm."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return analog.figures(stored, dark=dark)
+
+    return _both(draw, f"{ANALOG}{name}", site, lambda panel: analog.alt(stored, panel))
+
+
+def crossbar_terms(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
+    """The terms of a modelled crossbar with their ranges."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return crossbar.figures(stored, dark=dark)
+
+    return _both(draw, f"{ANALOG}{name}", site, lambda panel: crossbar.alt(stored, panel))
+
+
+def to_accuracy(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
+    """Accuracy against joules so far, pass by pass."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return targets.figures(stored, dark=dark)
+
+    return _both(draw, f"{TARGET}{name}", site, lambda kind: targets.alt(stored, kind))
+
+
 def remove_stale(site: Path, shown: Iterable[Mapping[str, Any]]) -> None:
     """Remove figures of ours that no page shows any more."""
     kept = {Path(one[tone]).name for one in shown for tone in ("light", "dark")}
-    for start in (ENERGY, BITS):
+    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET):
         for file in (site / "figures").glob(f"{start}*.svg"):
             if file.name not in kept:
                 file.unlink()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import bits, figures, frames, panels, published
+from energybench.reports import bits, crossbar, figures, frames, panels, published, targets
 from energybench.reports.flags import meanings
 from energybench.reports.machines import anchor, facts, machines, methods
 from energybench.reports.tables import glance, group_table
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HERE = Path(__file__).parent
+FIGURES = ("figures", "bits", "relaxation", "analog", "terms", "trained")
+"""What a group calls its lists of figures."""
 
 
 def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
@@ -33,14 +35,18 @@ def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
     (site / "figures").mkdir(parents=True, exist_ok=True)
     (site / "data").mkdir(exist_ok=True)
     _write_data(table, records, site)
-    groups = [_group(number, part, table, site) for number, part in enumerate(frames.grouped(stored), start=1)]
-    panels.remove_stale(site, [one for group in groups for one in (*group["figures"], *group["bits"])])
+    groups = [
+        _trained(number, part, site) if targets.is_target(part) else _group(number, part, table, site)
+        for number, part in enumerate(frames.grouped(stored), start=1)
+    ]
+    panels.remove_stale(site, [one for group in groups for name in FIGURES for one in group.get(name, ())])
     told = machines(stored)
     page = (
         _environment()
         .get_template("index.html")
         .render(
             count=len(stored),
+            workloads=len({one.record["workload"]["name"] for one in stored}),
             newest=str(stored[-1].record["created"])[:10] if stored else "",
             refused=[{"path": _relative(one.path, records), "reason": one.reason} for one in refused],
             groups=groups,
@@ -89,12 +95,13 @@ def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site
     record = newest[-1].record
     kept = table[table["id"].isin([one.record["id"] for one in newest])].dropna(axis="columns", how="all")
     workload = record["workload"]["name"]
-    name = f"{number}-{re.sub(r'[^a-z0-9]+', '-', workload.lower()).strip('-')[:40] or 'workload'}"
+    name = f"{number}-{_plain(workload) or 'workload'}"
     same, other = published.split(published.rows(workload), bits.data_names(newest))
     against = panels.against_bits(newest, same, other, name, site)
     return {
         "id": f"w{number}",
-        "workload": workload,
+        "title": workload,
+        "template": "group.html",
         "version": record["workload"]["version"],
         "machine": frames.title(record),
         "machine_id": anchor(frames.machine(record)),
@@ -103,10 +110,44 @@ def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site
         "glance": glance(newest, figures.level_column(kept)),
         "figures": panels.energy_accuracy(*_by_width(kept, newest), name, workload, site),
         "bits": against,
+        "relaxation": panels.relaxing(newest, name, site),
+        "analog": panels.against_mismatch(newest, name, site),
+        "terms": panels.crossbar_terms(newest, name, site),
+        "crossbar": crossbar.table(newest),
+        "constants": crossbar.sources(newest),
         "published": [*same, *other] if against else [],
         "sources": _sources(newest),
         "definition": facts(record["workload"].get("definition", {})),
     } | group_table(newest)
+
+
+def _trained(number: int, stored: list[frames.Stored], site: Path) -> dict[str, Any]:
+    """Trainings to one accuracy, of whatever workloads."""
+    newest = frames.newest(stored)
+    record, target = newest[-1].record, newest[-1].record["target"]
+    return {
+        "id": f"w{number}",
+        "title": targets.title(record),
+        "template": "trained.html",
+        "machine": frames.title(record),
+        "machine_id": anchor(frames.machine(record)),
+        "quick": any(one.record["quick"] for one in newest),
+        "older": len(stored) - len(newest),
+        "criterion": target["criterion"],
+        "repeats": sorted({len(one.record["target"]["repeats"]) for one in newest}),
+        "trained": panels.to_accuracy(newest, f"{number}-{_plain(targets.title(record))}", site),
+        "published": [],
+        "sources": _sources(newest),
+        "definitions": [
+            (" ".join(filter(None, name)), facts(one.record["workload"].get("definition", {})))
+            for one, name in zip(newest, targets.names(newest), strict=True)
+        ],
+    } | targets.table(newest)
+
+
+def _plain(text: str) -> str:
+    """A part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]
 
 
 def _by_width(table: "pd.DataFrame", stored: Sequence[frames.Stored]) -> "tuple[pd.DataFrame, str | None]":

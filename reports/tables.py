@@ -25,24 +25,48 @@ HEADINGS = {
 ALWAYS = ("joules_per_sample", "accuracy")
 NOT_SHOWN = frozenset({"samples_per_second", "flops_per_sample"})
 MOST_ROWS = 500
+MOST_COLUMNS, MOST_MORE = 7, 9
+LAST = ("operand_bytes_per_sample", "operations_per_sample", "file_bytes")
+"""Where all would be too wide side by side, these stand in the second table."""
 
 
 def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
-    """`settings` (parameters that vary), `fixed` (the others), `columns`, `rows`, how many `cut`."""
+    """`settings` (parameters that vary), `fixed` (the others), `columns`, `rows`, how many `cut`.
+
+    What only this workload says of itself has a table of its own, `more`: side by side, all would be too wide.
+    """
     records = [_with_widths(one.record) for one in stored]
     names = sorted({name for record in records for name in record["parameters"]})
     varying = [name for name in names if len({json.dumps(record["parameters"].get(name)) for record in records}) > 1]
     settings = varying or names[:1]
     alike = [(name, shown(records[-1]["parameters"].get(name, ""))) for name in names if name not in settings]
     present = {metric for record in records for metric in record["results"]} | set(ALWAYS)
-    metrics = [name for name in HEADINGS if name in present] + sorted(present - set(HEADINGS) - NOT_SHOWN)
+    metrics = [name for name in HEADINGS if name in present]
+    if len(metrics) > MOST_COLUMNS:
+        metrics = [name for name in metrics if name not in LAST]
+    others = [name for name in LAST if name in present and name not in metrics]
+    others += sorted(present - set(HEADINGS) - NOT_SHOWN)
     return {
+        "caption": "One row a parameter point",
         "settings": settings,
         "fixed": [(name, text) for name, text in alike if text],
-        "columns": [HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in metrics],
-        "rows": [_row(record, settings, metrics) for record in records[:MOST_ROWS]],
+        "columns": [HEADINGS[name] for name in metrics],
+        "more": [[HEADINGS.get(name, _spoken(name)) for name in part] for part in _parted(others)],
+        "rows": [_row(record, settings, metrics, others) for record in records[:MOST_ROWS]],
         "cut": max(0, len(records) - MOST_ROWS),
     }
+
+
+def _parted(names: Sequence[str]) -> list[Sequence[str]]:
+    """In parts that fit side by side."""
+    count = -(-len(names) // MOST_MORE)
+    each = -(-len(names) // max(count, 1))
+    return [names[start : start + each] for start in range(0, len(names), each)] if count else []
+
+
+def _spoken(name: str) -> str:
+    """`peak_memory_bytes` as `Peak memory`: the unit stands at the number."""
+    return name.removesuffix("_bytes").replace("_", " ").capitalize()
 
 
 def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:
@@ -73,11 +97,15 @@ def _with_widths(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**record, "parameters": {"bits": level(found), **rest}}
 
 
-def _row(record: Mapping[str, Any], settings: Sequence[str], metrics: Sequence[str]) -> dict[str, Any]:
+def _row(
+    record: Mapping[str, Any], settings: Sequence[str], metrics: Sequence[str], others: Sequence[str]
+) -> dict[str, Any]:
     results = record["results"]
     return {
         "settings": [shown(record["parameters"].get(name, "")) for name in settings],
         "cells": [show(results[name], percent=name == "accuracy") if name in results else None for name in metrics],
+        "more": [[show(results[name]) if name in results else None for name in part] for part in _parted(others)],
+        "missed": "",
         "flags": list(record.get("flags", ())),
     }
 

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from energybench import host, protocol, settings, stepping, store
-from energybench.campaign import key_of, record_key
 from energybench.config import Settings
+from energybench.keys import key_of, record_key
 from energybench.matrix import Point
 from energybench.meter import open_meter
 from energybench.record import Record
-from energybench.terminal import console, duration, emit, table
+from energybench.terminal import console, duration, emit, share, table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ def make_job(points: Sequence[Point], wanted: Settings, *, resume: bool) -> Job:
         "idle_seconds": wanted.idle,
         "warmup_seconds": wanted.warmup,
         "table": wanted.table,
+        "energy_to_accuracy": wanted.energy_to_accuracy,
     }
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     changes |= {"seed": wanted.seed, "align": wanted.align}
@@ -104,17 +105,38 @@ def show_plan(points: Sequence[Point], wanted: Settings, *, resume: bool, as_jso
         planned = protocol.plan(job.left, meter=meter, settings=job.how, history=history(job.store))
     seconds = sum(one.seconds for one in planned)
     if as_json:
-        rows = [_plan_row(one.point, one.seconds, one.window_seconds) for one in planned]
-        emit({"schema": 1, "points": rows, "seconds": seconds})
+        emit({"schema": 1, "points": [_plan_row(one, job.how) for one in planned], "seconds": seconds})
         return 0
     drawn = table("workload", "parameters", "window", "predicted")
     for one in planned:
         name, _, parameters = label(one.point).partition(" ")
-        drawn.add_row(name, parameters, f"{one.window_seconds:.3g} s", duration(one.seconds))
+        window = "a pass" if one.window_seconds is None else f"{one.window_seconds:.3g} s"
+        drawn.add_row(name, parameters, window, _predicted(one))
     console().print(drawn)
-    unknown = "" if all(one.measured_before for one in planned) else ", and the preparing of new points"
-    console().print(f"{len(planned)} of {len(points)} points to measure: about {duration(seconds)}{unknown}.")
+    doing = f"{len(planned)} of {len(points)} points to {_what(job.how)}"
+    console().print(f"{doing}: about {duration(seconds)}{_unknown(planned)}.", soft_wrap=True)
     return 0
+
+
+def _predicted(one: protocol.Planned) -> str:
+    trained = one.window_seconds is None and not one.measured_before
+    return f"{duration(one.seconds)} and the trainings" if trained else duration(one.seconds)
+
+
+def _what(how: settings.Settings) -> str:
+    """What is done with the points."""
+    if how.energy_to_accuracy is None:
+        return "measure"
+    times = f"{how.windows} times" if how.windows > 1 else "once"
+    return f"train {times} from scratch to an accuracy of {share(how.energy_to_accuracy)}"
+
+
+def _unknown(planned: Sequence[protocol.Planned]) -> str:
+    """What no record tells the time of."""
+    new = [one for one in planned if not one.measured_before]
+    if not new:
+        return ""
+    return f", and the preparing{' and training' if new[0].window_seconds is None else ''} of new points"
 
 
 def label(point: settings.Point) -> str:
@@ -122,11 +144,13 @@ def label(point: settings.Point) -> str:
     return Point(workload=point.workload, parameters=point.parameters).label
 
 
-def _plan_row(point: settings.Point, seconds: float, window_seconds: float) -> dict[str, Any]:
-    parameters = dict(point.parameters)
-    return {
-        "workload": point.workload.name,
-        "parameters": parameters,
-        "seconds": seconds,
-        "window_seconds": window_seconds,
+def _plan_row(planned: protocol.Planned, how: settings.Settings) -> dict[str, Any]:
+    row = {
+        "workload": planned.point.workload.name,
+        "parameters": dict(planned.point.parameters),
+        "seconds": planned.seconds,
+        "measured_before": planned.measured_before,
     }
+    if planned.window_seconds is not None:
+        return row | {"window_seconds": planned.window_seconds}
+    return row | {"energy_to_accuracy": how.energy_to_accuracy, "repeats": how.windows}

@@ -15,6 +15,7 @@ STAGES = {
     "idle": "Measuring the machine at rest",
     "warm-up": "Warming up",
     "windows": "Measuring",
+    "training": "Training",
     "results": "Evaluating",
     "done": "Done",
 }
@@ -57,7 +58,7 @@ class Display:
         if self._bar:
             text = STAGES[progress.stage]
             if progress.point:
-                text = f"{text} {progress.point.workload.name}"
+                text = " ".join([text, progress.point.workload.name, progress.note]).rstrip()
             self._bar.update(
                 self._bar.task_ids[0],
                 description=text,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from energybench._commands.results import workload_table
+from energybench._commands.results import target_table, workload_table
 from energybench.config import Settings
 from energybench.reports import frames
 from energybench.terminal import console, say
@@ -45,7 +45,10 @@ def _tables(groups: Sequence[Sequence[frames.Stored]]) -> "list[Table]":
     tables = []
     for group in groups:
         records = [one.record for one in group]
-        name = records[0]["workload"]["name"]
-        title = f"{name} on {frames.title(records[-1])}" if several else name
-        tables.append(workload_table(title, records))
+        on = f" on {frames.title(records[-1])}" if several else ""
+        if "target" in records[0]:
+            data = frames.shown(frames.data_name(records[0]))
+            tables.append(target_table(f"{f', {data}' if data else ''}{on}", records))
+        else:
+            tables.append(workload_table(f"{records[0]['workload']['name']}{on}", records))
     return tables

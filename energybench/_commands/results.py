@@ -3,19 +3,66 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from energybench.terminal import plus_minus, quantity, table
+from energybench.settings import PARAMETER
+from energybench.terminal import plus_minus, quantity, share, table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-JOULES = ("joules_per_sample", "estimated_joules_per_sample")
-BYTES = ("dram_bytes_per_sample", "operand_bytes_per_sample")
+JOULES = ("joules", "estimated_joules")
+BYTES = ("dram_bytes", "operand_bytes")
 
 
 def result_tables(records: Sequence[Mapping[str, Any]]) -> "list[Table]":
-    """Records (plain values, as on disk): a table for each workload, headed by what its points share."""
-    names = dict.fromkeys(one["workload"]["name"] for one in records)
-    return [workload_table(name, [one for one in records if one["workload"]["name"] == name]) for name in names]
+    """Records (plain values, as on disk): a table for each workload, headed by what its points share.
+
+    Trainings to one accuracy stand in one table, whatever was trained: that is what they are for.
+    """
+    steps = [one for one in records if "target" not in one]
+    names = dict.fromkeys(one["workload"]["name"] for one in steps)
+    tables = [workload_table(name, [one for one in steps if one["workload"]["name"] == name]) for name in names]
+    trained = [one for one in records if "target" in one]
+    goals = dict.fromkeys(one["target"]["accuracy"] for one in trained)
+    return tables + [target_table("", [one for one in trained if one["target"]["accuracy"] == goal]) for goal in goals]
+
+
+def target_table(where: str, records: Sequence[Mapping[str, Any]]) -> "Table":
+    """What it took to an accuracy: a row a point, of any workload; `where` is said after the accuracy."""
+    shown = [_without_target(one["parameters"]) for one in records]
+    shared = _shared(shown)
+    title = f"to {share(records[0]['target']['accuracy'])} accuracy{where}" + (f" ({_text(shared)})" if shared else "")
+    drawn = table("workload", "parameters", "energy", "modelled", "bytes", "passes", "accuracy", "time", title=title)
+    for record, parameters in zip(records, shown, strict=True):
+        results = record["results"]
+        drawn.add_row(
+            record["workload"]["name"],
+            _text({key: value for key, value in parameters.items() if key not in shared}),
+            _energy(results, "to_accuracy") if record["target"]["reached"] else "not reached",
+            _plain(results.get("modelled_joules_to_accuracy"), "J"),
+            _bytes(results, "to_accuracy"),
+            _passes(results, record["target"]),
+            f"{results['accuracy']['value']:.2%}",
+            _value(results["seconds_to_accuracy"], "s") if "seconds_to_accuracy" in results else "–",
+        )
+    return drawn
+
+
+def _without_target(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key != PARAMETER}
+
+
+def _reached(target: Mapping[str, Any]) -> str:
+    return f"{target['reached']} of {len(target['repeats'])}"
+
+
+def _passes(results: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    passes = results.get("passes_to_accuracy")
+    if passes is None:
+        return "–"
+    low, high = passes.get("low", passes["value"]), passes.get("high", passes["value"])
+    interval = f" [{low:.3g} to {high:.3g}]" if low < high else ""
+    missed = target["reached"] < len(target["repeats"])
+    return f"{passes['value']:.3g}{interval}{f', reached by {_reached(target)}' if missed else ''}"
 
 
 def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
@@ -52,18 +99,18 @@ def _text(parameters: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in parameters.items() if value != "")
 
 
-def _energy(results: Mapping[str, Any]) -> str:
+def _energy(results: Mapping[str, Any], per: str = "per_sample") -> str:
     """Measured or simulated joules, else the estimate with its bounds; always with where they come from."""
-    metric = next((results[name] for name in JOULES if name in results), None)
+    metric = next((results[f"{name}_{per}"] for name in JOULES if f"{name}_{per}" in results), None)
     return "–" if metric is None else f"{_value(metric, 'J')} ({metric['provenance']})"
 
 
-def _bytes(results: Mapping[str, Any]) -> str:
-    name = next((name for name in BYTES if name in results), None)
+def _bytes(results: Mapping[str, Any], per: str = "per_sample") -> str:
+    name = next((name for name in BYTES if f"{name}_{per}" in results), None)
     if name is None:
         return "–"
-    kind = name.removesuffix("_bytes_per_sample")
-    return f"{_plain(results[name], 'B')} ({kind}, {results[name]['provenance']})"
+    metric = results[f"{name}_{per}"]
+    return f"{_plain(metric, 'B')} ({name.removesuffix('_bytes')}, {metric['provenance']})"
 
 
 def _plain(metric: Mapping[str, Any] | None, unit: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import energybench
 from energybench import lock, protocol
-from energybench._commands.plan import Job, label, make_job
+from energybench._commands.plan import Job, make_job
+from energybench._commands.points import in_order, key_of, lacking, names, not_reached
 from energybench._commands.progress import Display
 from energybench._commands.results import result_tables
 from energybench.boundary import FAILED, INTERRUPTED, TRACEBACK, describe
@@ -43,14 +44,18 @@ def measure_points(points: Sequence[Point], wanted: Settings, *, resume: bool, a
     except KeyboardInterrupt as stop:
         say(f"stopped; what was measured is kept in {job.store.folder}; go on with: {_again()}")
         return 128 + signal.SIGTERM if isinstance(stop, TerminatedError) else INTERRUPTED
-    records = _in_order(job, outcome)
-    failed = [(label(one.point), told(one.error)) for one in outcome.failures] + lacking(records, wanted.require)
+    records = in_order(job, outcome)
+    named = names(job.points)
+    failed = [(named[key_of(one.point)], told(one.error)) for one in outcome.failures]
+    failed += lacking(records, wanted.require, named)
     show(records, job, as_json=as_json)
     if as_json:
         failures = [{"point": name, "error": error} for name, error in failed]
         emit({"schema": 1, "records": records, "failed": failures})
     for name, error in failed:
         say(f"{name} failed: {error}")
+    for name, missed in not_reached(records, named):
+        say(f"{name}: {missed}")
     if outcome.failures:
         say(f"the windows of what failed are kept in {job.store.journals}; to try again: {_again()}")
     return FAILED if failed else 0
@@ -128,31 +133,6 @@ def _again() -> str:
     """The command line that goes on with this run."""
     words = ["energybench", *sys.argv[1:]]
     return shlex.join(words if "--resume" in words else [*words, "--resume"])
-
-
-def _in_order(job: Job, outcome: Outcome) -> list[dict[str, Any]]:
-    """Records, in plain values, in the order of the points: those found and those measured now."""
-    records = [record.to_json() for record in (*job.found.values(), *outcome.records)]
-    named = {(one["workload"]["name"], _values(one["parameters"])): one for one in records}
-    keys = [(point.workload.name, _values(point.parameters)) for point in job.points]
-    return [named[key] for key in keys if key in named]
-
-
-def _values(parameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted(parameters.items()))
-
-
-def lacking(records: Sequence[Mapping[str, Any]], require: str | None) -> list[tuple[str, str]]:
-    """The records whose joules are not of the kind that `--require` asks for."""
-    if require is None:
-        return []
-    metric = "estimated_joules_per_sample" if require == "estimated" else "joules_per_sample"
-    lost = [one for one in records if one["results"].get(metric, {}).get("provenance") != require]
-    return [(_title(one), f"its joules are not {require}; energybench doctor tells why") for one in lost]
-
-
-def _title(record: Mapping[str, Any]) -> str:
-    return " ".join([record["workload"]["name"], *(f"{key}={value}" for key, value in record["parameters"].items())])
 
 
 def show(records: Sequence[Mapping[str, Any]], job: Job, *, as_json: bool) -> None:

@@ -1,6 +1,6 @@
 """A virtual machine of known energy under the protocol: clock, CPU time, meter, store, tasks that count steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,39 @@ class Task:
 
 
 @dataclass
+class Learner:
+    """A pass takes as long as ten steps; judging it takes a second of CPU time; accuracies are known beforehand."""
+
+    task: "Trainable"
+    accuracies: Sequence[float]
+    passes: int
+    done: int = 0
+
+    def learn(self) -> int:
+        self.done += 1
+        self.task.world.calls.append(f"{self.task.name}:pass")
+        self.task.world.clock.advance(10 * self.task.seconds)
+        self.task.world.cpu_seconds += 10 * self.task.seconds
+        return 10 * self.task.samples
+
+    def accuracy(self) -> float:
+        self.task.world.clock.advance(1.0)
+        self.task.world.cpu_seconds += 1.0
+        return self.accuracies[self.done - 1]
+
+
+@dataclass
+class Trainable(Task):
+    """A task whose learner with seed s has the accuracies of `learns[s]`, pass by pass."""
+
+    learns: Mapping[int, Sequence[float]] = field(default_factory=dict)
+
+    def learner(self, seed: int) -> Learner:
+        self.world.calls.append(f"{self.name}:learner {seed}")
+        return Learner(self, self.learns[seed], max(map(len, self.learns.values())))
+
+
+@dataclass
 class Work:
     world: World
     options: Mapping[str, Any]
@@ -138,7 +171,8 @@ class Work:
     def prepare(self, parameters: Mapping[str, Any], *, seed: int, quick: bool) -> Task:
         if parameters["bits"] == 99:
             raise ValueError("bits=99 will not do")
-        return Task(self.world, f"b{parameters['bits']}", **self.options)
+        kind = Trainable if "learns" in self.options else Task
+        return kind(self.world, f"b{parameters['bits']}", **self.options)
 
 
 @dataclass(frozen=True)

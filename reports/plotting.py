@@ -1,0 +1,120 @@
+"""What the panels of a page share: size, inks, axes, legend. A panel is a figure of its own, beside others like it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from energybench.reports.figures import INK, ramp, style
+from energybench.reports.numbers import prefix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (4.2, 3.5)
+LEFT, RIGHT, TOP, BOTTOM, ENTRIES = 0.95, 0.1, 0.4, 0.72, 0.2
+"""Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
+LEAST = 2.1
+"""Inches that the axes have at least: a long legend makes the panel taller."""
+
+CATEGORIES = {
+    False: ("#0b5cad", "#b3261e", "#0b6b3a", "#8a4b00", "#7a3db8", "#4d5866", "#a0166b", "#0e6f78"),
+    True: ("#7fb8f5", "#ff9b8f", "#7fd8a4", "#f3bd78", "#cbb2f7", "#b9c2cd", "#f58fc4", "#74d3dc"),
+}
+"""Colours of things that have no order, on a light and on a dark page; markers tell them apart as well."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+@contextmanager
+def panel_axes(heading: str, xlabel: str, ylabel: str, *, dark: bool) -> "Iterator[tuple[Figure, Axes]]":
+    """An empty panel; its style holds inside the block."""
+    import matplotlib as mpl
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(sns.axes_style("whitegrid") | style(dark=dark)):
+        figure = Figure(figsize=SIZE)
+        axis = figure.subplots()
+        axis.set(title=heading, xlabel=xlabel, ylabel=ylabel)
+        yield figure, axis
+
+
+def colours(count: int, *, dark: bool) -> list[Any]:
+    """As many colours as there are things without an order; one alone has the middle of the ramp."""
+    if count == 1:
+        return ramp(3, dark=dark)[1:2]
+    return [CATEGORIES[dark][number % len(CATEGORIES[dark])] for number in range(count)]
+
+
+def logarithmic(axis: "Axes", unit: str, low: float, high: float, *, way: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis from low to high, its ticks in SI prefixes or in percent."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set(**{f"{way}scale": "log", f"{way}lim": (low, high)})
+    one = axis.yaxis if way == "y" else axis.xaxis
+    steps = (1.0, 2.0, 5.0) if high / low < 15 else (1.0, 3.0) if high / low < 300 else (1.0,)
+    one.set_major_locator(LogLocator(subs=steps, numticks=8))
+    one.set_minor_locator(NullLocator())
+    one.set_major_formatter(FuncFormatter(lambda value, _: tick(value, unit)))
+
+
+def percent(axis: "Axes", low: float, high: float) -> None:
+    """A linear vertical axis of shares, with a margin."""
+    from matplotlib.ticker import FuncFormatter
+
+    margin = max(0.08 * (high - low), 0.005)
+    axis.set_ylim(low - margin, high + margin)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: tick(share, "%")))
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """The ends of a logarithmic axis around these values: a decade and a bit at least."""
+    by = max(1.4, (15 * low / high) ** 0.5)
+    return low / by, high * by
+
+
+def tick(value: float, unit: str) -> str:
+    """`10 µJ`, `2.5 %`, `0.001`: what stands at a tick."""
+    if unit == "%":
+        return f"{100 * value:.4g} %"
+    if not unit:
+        return _power(value) if 0 < value < 1e-3 else f"{value:g}"
+    divisor, letter = prefix(value)
+    return f"{value / divisor:.3g} {letter}{unit}".replace(" /", "/")
+
+
+def _power(value: float) -> str:
+    """`10⁻⁶`, `3·10⁻⁶`: small numbers without a unit."""
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    power = f"10{int(exponent)}".replace("10-", "10⁻", 1)
+    raised = "10" + power[2:].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return raised if float(digits) == 1 else f"{float(digits):g}·{raised}"
+
+
+def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], *, dark: bool) -> None:
+    """What the marks mean, below the axes, which make room for it."""
+    from matplotlib.lines import Line2D
+
+    columns = max(1, min(4, len(entries), 48 // (max((len(name) for name, _ in entries), default=0) + 4)))
+    width, height = SIZE
+    rows = ENTRIES * -(-len(entries) // columns) + (0.04 if entries else 0)
+    height = max(height, TOP + BOTTOM + rows + LEAST)
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(
+        left=LEFT / width, right=1 - RIGHT / width, top=1 - TOP / height, bottom=(BOTTOM + rows) / height
+    )
+    if not entries:
+        return
+    common: dict[str, Any] = {"linestyle": "", "markersize": 7}
+    handles = [Line2D([], [], **(common | look), label=name) for name, look in entries]
+    figure.legend(
+        handles=handles,
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        labelcolor=str(INK[dark]["ink"]),
+        fontsize=10,
+        columnspacing=1.4,
+        handletextpad=0.3,
+        borderpad=0.1,
+    )

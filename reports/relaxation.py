@@ -1,0 +1,166 @@
+"""What records say of a relaxation, sweep by sweep: residual, active samples, and joules shared out by time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from energybench.reports.bits import settings
+from energybench.reports.figures import KINDS, MOST_LABELS
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import quantity
+from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, widened
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DASHES = {"median": "-", "largest": "--"}
+NEEDED = ("sweep", "active", "residual_median", "residual_max", "seconds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Values at each sweep, of one record: the median or the largest residual, or one number alone.
+
+    Attributes:
+        setting: the parameters that vary, in words.
+        term: `median` or `largest`; empty where there is but one.
+        sweeps: from 1.
+        values: in SI units, above 0.
+    """
+
+    setting: str
+    term: str = ""
+    sweeps: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel against sweeps: its name in files, its heading, what its axis says, and the unit of that."""
+
+    name: str
+    heading: str
+    label: str
+    unit: str
+
+
+def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
+    """The panels that these records fill, by name: residual, active samples, and one for each kind of joule."""
+    records = [one.record for one in stored if _trace(one.record)]
+    words = settings([record["parameters"] for record in records])
+    told = list(zip(records, words, strict=True))
+    made = [
+        (Panel(name="residual", heading="Residual", label="residual (RMS change)", unit=""), list(_residuals(told))),
+        (Panel(name="active", heading="Active samples", label="samples still relaxing", unit=""), list(_active(told))),
+        *((_joule_panel(kind), list(_joules(told, kind))) for kind in KINDS),
+    ]
+    return {panel.name: (panel, curves) for panel, curves in made if curves}
+
+
+def figures(stored: Sequence[Stored], *, dark: bool = False) -> "dict[str, Figure]":
+    """A figure for each panel of `panels`."""
+    return {name: _figure(panel, curves, dark=dark) for name, (panel, curves) in panels(stored).items()}
+
+
+def alt(stored: Sequence[Stored], name: str) -> str:
+    """What a panel shows, in a sentence."""
+    panel, curves = panels(stored)[name]
+    first = max(curves, key=lambda curve: len(curve.sweeps))
+    begin, end = (quantity(first.values[place], panel.unit) for place in (0, -1))
+    of = f"{len(curves)} curve{'s' if len(curves) > 1 else ''}"
+    label = " ".join((panel.label[0].upper() + panel.label[1:]).split())
+    told = f"{label} against sweep, {of}: {begin} at sweep {first.sweeps[0]}, {end} at sweep {first.sweeps[-1]}"
+    return f"{told}{f' ({first.term})' if first.term else ''}."
+
+
+def _trace(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The sweeps that a record tells of; None where it tells of none, or tells it in another form."""
+    found = (record.get("details") or {}).get("relaxation")
+    if not isinstance(found, Mapping) or not all(isinstance(found.get(name), list) for name in NEEDED):
+        return None
+    lengths = {len(found[name]) for name in NEEDED}
+    numbers = all(isinstance(value, int | float) for name in NEEDED for value in found[name])
+    return found if lengths != {0} and len(lengths) == 1 and numbers else None
+
+
+Told = Sequence[tuple[Mapping[str, Any], str]]
+
+
+def _residuals(told: Told) -> Iterator[Curve]:
+    for record, setting in told:
+        trace = record["details"]["relaxation"]
+        for term, name in (("median", "residual_median"), ("largest", "residual_max")):
+            yield from _curve(setting, term, trace["sweep"], trace[name])
+
+
+def _active(told: Told) -> Iterator[Curve]:
+    for record, setting in told:
+        trace = record["details"]["relaxation"]
+        yield from _curve(setting, "", trace["sweep"], trace["active"])
+
+
+def _joules(told: Told, kind: str) -> Iterator[Curve]:
+    """Joules a sample × the share of the time that has passed: nobody metered a sweep by itself."""
+    metric = KINDS[kind][0]
+    for record, setting in told:
+        result = record["results"].get(metric)
+        trace = record["details"]["relaxation"]
+        if result is None or result["provenance"] != kind or not trace["seconds"][-1] > 0:
+            continue
+        shares = [seconds / trace["seconds"][-1] for seconds in trace["seconds"]]
+        yield from _curve(setting, "", trace["sweep"], [share * float(result["value"]) for share in shares])
+
+
+def _curve(setting: str, term: str, sweeps: Sequence[int], values: Sequence[float]) -> Iterator[Curve]:
+    """Where a value is above 0: a logarithmic axis has no place for what has come to rest exactly."""
+    kept = [(sweep, float(value)) for sweep, value in zip(sweeps, values, strict=True) if value > 0]
+    if kept:
+        yield Curve(setting=setting, term=term, sweeps=[one for one, _ in kept], values=[value for _, value in kept])
+
+
+def _joule_panel(kind: str) -> Panel:
+    return Panel(
+        name=kind,
+        heading=f"{kind.capitalize()} joules so far",
+        label=f"{kind} J per sample,\nshared out by time",
+        unit="J",
+    )
+
+
+def _figure(panel: Panel, curves: Sequence[Curve], *, dark: bool) -> "Figure":
+    names = list(dict.fromkeys(curve.setting for curve in curves))
+    inks = dict(zip(names, colours(len(names), dark=dark), strict=True))
+    marks = dict(zip(names, (MARKERS[number % len(MARKERS)] for number in range(len(names))), strict=True))
+    with panel_axes(panel.heading, "sweep", panel.label, dark=dark) as (figure, axis):
+        if "\n" in panel.label:
+            axis.yaxis.label.set_fontsize(9.5)  # two lines, beside ticks with their unit
+            axis.yaxis.labelpad = 1
+        for curve in curves:
+            few = {"marker": marks[curve.setting], "markersize": 5} if curve.term != "largest" else {}
+            look: dict[str, Any] = {"color": inks[curve.setting], "linestyle": DASHES.get(curve.term, "-")} | few
+            axis.plot(curve.sweeps, curve.values, markevery=_every(curve), linewidth=1.6, **look)
+        _scale(axis, panel, curves)
+        entries = [
+            (name, {"color": inks[name], "marker": marks[name]}) for name in names[:MOST_LABELS] if len(names) > 1
+        ]
+        terms = [term for term in DASHES if any(curve.term == term for curve in curves)]
+        ink = inks[names[0]] if len(names) == 1 else "0.5"
+        entries += [(term, {"color": ink, "linestyle": DASHES[term], "marker": ""}) for term in terms]
+        legend(figure, entries, dark=dark)
+    return figure
+
+
+def _every(curve: Curve) -> int:
+    """A mark at every so many sweeps: a hundred of them would hide the line."""
+    return max(1, len(curve.sweeps) // 12)
+
+
+def _scale(axis: "Axes", panel: Panel, curves: Sequence[Curve]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    values = [value for curve in curves for value in curve.values]
+    logarithmic(axis, panel.unit, *widened(min(values), max(values)))
+    last = max(curve.sweeps[-1] for curve in curves)
+    axis.set_xlim(0, last + max(0.5, 0.03 * last))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
