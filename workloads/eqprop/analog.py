@@ -1,0 +1,160 @@
+"""`eqprop-analog`: networks on simulated analog devices with mismatch, mapped or trained in situ, by EP and by BP.
+
+The joules that are measured are those of *simulating* a device on this machine. What an analog machine would use is
+computed beside it and always called modelled.
+"""
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from energybench.model import Modelled, Parameter, Task
+from energybench.workloads import resolve
+from energybench.workloads.eqprop import _analog as points
+
+if TYPE_CHECKING:
+    from energybench.workloads import data
+    from energybench.workloads.eqprop.crossbar.arms import Row
+    from energybench.workloads.eqprop.crossbar.energy import Counts
+    from energybench.workloads.eqprop.crossbar.samples import Samples
+
+_MEASURED = "ep-in-situ"
+"""The arm whose step is measured where all are asked for."""
+
+
+class EqpropAnalog:
+    """Arms of the analog experiment; a step trains one simulated device on one minibatch."""
+
+    name = "eqprop-analog"
+    version = 1
+    summary = "Simulates analog devices with mismatch, mapped or learning in situ; models what a crossbar would use"
+    parameters: Mapping[str, Parameter] = points.PARAMETERS
+
+    def prepare(self, parameters: Mapping[str, int | float | str | bool], *, seed: int, quick: bool) -> Task:
+        """Load the data of every seed and draw the devices; the arms are trained when they are judged."""
+        values = points.filled(resolve(self.parameters, parameters), quick=quick)
+        from energybench.workloads.eqprop.crossbar.samples import load
+
+        seeds = list(range(seed, seed + values["seeds"]))
+        samples, dataset = load(values["data"], seeds)
+        return _Experiment(values, seeds, samples, dataset)
+
+
+class _Experiment:
+    """One network in training on one simulated device, and the study of all arms."""
+
+    file_bytes: int | None = None
+
+    def __init__(
+        self, values: Mapping[str, Any], seeds: list[int], samples: "Samples", dataset: "data.DataSet"
+    ) -> None:
+        import torch
+
+        from energybench.workloads.eqprop.crossbar.arms import ARMS, Study
+
+        self._torch, self._threads, self._threads_before = torch, values["threads"], torch.get_num_threads()
+        self._arm = ARMS[_MEASURED if values["arm"] == "all" else values["arm"]]
+        self._arms = {name: ARMS[name] for name in points.ARMS if values["arm"] in ("all", name)}
+        self._sizes = points.sizes(values["net"], dataset)
+        self._recipe = points.recipe(values, self._arm.rule)
+        kinds, self._axis = points.kinds(values)
+        self._study = Study(self._sizes, samples, seeds, kinds, self._recipe)
+        self._trainer = self._study.measured(self._arm)
+        self._rows: list[Row] = []
+        self.samples: int = values["batch"]
+        self.judged = len(dataset.test_labels) * len(seeds)
+        self.definition: Mapping[str, object] = {
+            "task": f"one step of {self._arm.label} on {dataset.name}, one device, simulated",
+            **points.defined(values, seeds, dataset, self._sizes),
+            "beta": self._trainer.betas[0],
+            "isa": torch.backends.cpu.get_cpu_capability(),
+            "torch": torch.__version__,
+        }
+
+    def step(self) -> None:
+        """One minibatch of training, of one simulated device."""
+        self._set_threads()
+        self._trainer.step()
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Mean held-out error of each arm at the whole mismatch, over the seeds; accuracy is the measured arm's."""
+        last, rows = len(self._axis) - 1, self._judged()
+        found = {
+            name: fmean(row.error for row in rows if row.arm == arm.label and row.level == last)
+            for name, arm in self._arms.items()
+        }
+        own = next(error for name, error in found.items() if self._arms[name] is self._arm)
+        return {"accuracy": 1 - own} | {f"{name.replace('-', '_')}_error": error for name, error in found.items()}
+
+    def details(self) -> Mapping[str, object]:
+        """Every arm, level and seed; the modelled terms of a crossbar, in joules an inference and a training sample."""
+        from energybench.workloads.eqprop.crossbar import energy
+
+        rows = [
+            {"arm": row.arm, "mismatch": self._axis[row.level], "seed": row.seed, "error": row.error}
+            for row in self._judged()
+        ]
+        reference = energy.digital(self._sizes, training=True, batch=self.samples)
+        modelled = {
+            "crossbar": energy.terms(self._inference()),
+            "crossbar_check": [energy.by_chip(self._inference())],
+            "digital": [energy.digital(self._sizes, training=False), reference],
+        }
+        if self._arm.in_situ:
+            modelled["crossbar_training"] = energy.terms(self._training())
+            modelled["crossbar_training_check"] = [energy.by_chip(self._training())]
+        terms = {name: points.told(parts) for name, parts in modelled.items()}
+        return {"analog": {"rule": self._recipe.rule, "rows": rows, **terms}}
+
+    def modelled(self) -> Mapping[str, Modelled]:
+        """Joules of an analog crossbar: an inference, a training sample in situ with its terms; a digital machine.
+
+        All of them modelled: nobody measured such a machine. An arm that learns elsewhere has no training in situ.
+        """
+        from energybench.workloads.eqprop.crossbar import energy
+
+        training = energy.terms(self._training()) if self._arm.in_situ else []
+        found = {"analog_joules_per_sample": energy.total(training)} if training else {}
+        found |= {
+            **{f"analog_{part.term}_joules_per_sample": part for part in training},
+            "analog_joules_per_inference": energy.total(energy.terms(self._inference())),
+            "digital_bp_joules_per_sample": energy.digital(self._sizes, training=True, batch=self.samples),
+            "digital_joules_per_inference": energy.digital(self._sizes, training=False),
+        }
+        return {name: Modelled(value=part.joules, low=part.low, high=part.high) for name, part in found.items()}
+
+    def close(self) -> None:
+        """Give torch its threads back."""
+        self._torch.set_num_threads(self._threads_before)
+
+    def _judged(self) -> "list[Row]":
+        if not self._rows:
+            self._set_threads()
+            self._rows = self._study.run(self._arms.values())
+        return self._rows
+
+    def _inference(self) -> "Counts":
+        from energybench.workloads.eqprop.crossbar import energy
+
+        return energy.inference(self._sizes, self._squares(), rule=self._recipe.rule, sweeps=self._recipe.free)
+
+    def _training(self) -> "Counts":
+        from energybench.workloads.eqprop.crossbar import energy
+
+        recipe = self._recipe
+        return energy.training(
+            self._sizes, self._squares(), rule=recipe.rule, free=recipe.free, nudged=recipe.nudged, batch=recipe.batch
+        )
+
+    def _squares(self) -> list[float]:
+        """The mean squared state of each layer on the measured arm's devices."""
+        self._judged()
+        return self._study.activity[self._arm.label]
+
+    def _set_threads(self) -> None:
+        # Interleaved tasks share torch's one setting.
+        if self._torch.get_num_threads() != self._threads:
+            self._torch.set_num_threads(self._threads)
+
+
+workload = EqpropAnalog()
