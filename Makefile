@@ -15,8 +15,8 @@ LINKS := probes workloads reports
 SITE := site
 
 # One point set, and the whole quick matrix, of each workload.
-POINTS := qnn-train qnn-infer --bits 1,8,32
-MATRIX := qnn-train qnn-infer --bits 1,2,3,4,8,16,32
+QNN := qnn-train qnn-infer
+EQPROP := eqprop-relax eqprop-train bp-train bptt-train eqprop-analog
 
 .PHONY: help setup report report-full test lint hardware clean links
 
@@ -27,11 +27,16 @@ setup: $(STAMP) ## create .venv and install everything at the versions of constr
 
 # What `run` prints is what `report` prints once more: only its progress, on stderr, is shown.
 report: $(STAMP) ## run one point set of each workload, then write and print site/index.html
-	@$(BIN)/energybench run $(POINTS) --quick >/dev/null
+	@$(BIN)/energybench run $(QNN) --bits 1,8,32 --quick >/dev/null
+	$(BIN)/energybench run $(EQPROP) --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
 
 report-full: $(STAMP) ## the quick matrix of every workload, then the report
-	@$(BIN)/energybench run $(MATRIX) --quick >/dev/null
+	@$(BIN)/energybench run $(QNN) --bits 1,2,3,4,8,16,32 --quick >/dev/null
+	$(BIN)/energybench run $(EQPROP) --quick >/dev/null
+	$(BIN)/energybench run eqprop-relax --param tolerance=1e-2,1e-4 --param mode=async,sync --quick >/dev/null
+	$(BIN)/energybench run eqprop-train --param estimator=one-sided,random-sign --quick >/dev/null
+	$(BIN)/energybench run eqprop-train bp-train qnn-train --energy-to-accuracy 0.95 --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
 
 test: $(STAMP) ## run the tests
