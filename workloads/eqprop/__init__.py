@@ -1,0 +1,1 @@
+"""Equilibrium propagation: relaxation and training of energy-based networks."""
