@@ -41,6 +41,7 @@ _BY_RESULT: tuple[tuple[str, Mapping[str, int]], ...] = (
     ("where masked_fill masked_select nonzero neg abs sign bitwise_not logical_not isnan isfinite isinf", {}),
     ("flip roll repeat tril triu constant_pad_nd index_copy scatter slice_backward select_backward", {}),
     ("max_pool2d_with_indices_backward", {}),
+    ("max_unpool2d", {}),
     ("bitwise_xor", {"xor": 1}),
     ("bitwise_and logical_and", {"and": 1}),
     ("bitwise_or logical_or", {"or": 1}),

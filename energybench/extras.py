@@ -9,7 +9,19 @@ from typing import Any
 from energybench.model import Modelled, Task
 
 COUNTED = ("modelled_joules_per_sample", "operand_bytes_per_sample", "flops_per_sample", "operations_per_sample")
-"""Results that the operator counter gives; no model may take their names."""
+"""Results that the operator counter gives."""
+RESERVED = frozenset(
+    {
+        *COUNTED,
+        *(f"{kind}joules_per_sample" for kind in ("", "net_", "estimated_")),
+        *(f"{kind}_bytes_per_sample" for kind in ("dram", "wire", "payload", "pcie", "nvlink")),
+        "seconds_per_sample",
+        "samples_per_second",
+        "accuracy",
+        "file_bytes",
+    }
+)
+"""Results of the protocol, on some machine or other: no model may take their names, nor any `…_to_accuracy`."""
 
 
 class TaskError(ValueError):
@@ -60,10 +72,12 @@ def modelled(name: str, task: Task, taken: Collection[str]) -> dict[str, Modelle
     if not isinstance(told, Mapping):
         raise TaskError(f"{name}: modelled() gave {told!r}; it gives a dict of Modelled by their names")
     for metric, one in told.items():
+        if not isinstance(metric, str) or not metric:
+            raise TaskError(f"{name}: modelled() gave the name {metric!r}; give a word, as 'analog_joules_per_sample'")
         _check_modelled(f"{name}: modelled() gave {metric}", one)
-        if metric in taken or metric in (*COUNTED, "joules_per_sample", "net_joules_per_sample"):
+        if metric in taken or metric in RESERVED or metric.endswith("_to_accuracy"):
             raise TaskError(f"{name}: modelled() gave {metric}, which is another result's name; choose one of its own")
-    return {str(metric): one for metric, one in told.items()}
+    return dict(told)
 
 
 def _check_modelled(said: str, one: object) -> None:
@@ -74,9 +88,11 @@ def _check_modelled(said: str, one: object) -> None:
         raise TaskError(f"{said} = {one.value!r} ({one.low!r} to {one.high!r}); its numbers are finite")
     if values != sorted(values):
         raise TaskError(f"{said} = {one.value!r} ({one.low!r} to {one.high!r}); low ≤ value ≤ high")
+    if one.unit == "J" and values[0] < 0:
+        raise TaskError(f"{said} = {one.value!r} ({one.low!r} to {one.high!r}) J; joules are 0 or more")
     if not isinstance(one.unit, str) or not one.unit:
         raise TaskError(f"{said} with unit={one.unit!r}; give one, as 'J'")
 
 
 def _is_finite(value: object) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,6 +6,7 @@ NaN and infinity are refused), a key that has nothing is absent, and keys unknow
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -258,7 +259,7 @@ def parse(values: object) -> Record:
     if type(version) is not int or version != SCHEMA:
         raise VersionError(f"schema {version!r} is not known here (this energybench reads {SCHEMA})")
     if not _all_finite(values):
-        raise RecordError("a number in it is NaN or infinite")
+        raise RecordError("a number in it is NaN, infinite or too large for a float")
     try:
         return Record.model_validate(values)
     except ValidationError as error:
@@ -301,6 +302,8 @@ def _all_finite(values: object) -> bool:
     """Whether every number at every depth is one; keys that the schema does not know are looked at as well."""
     if isinstance(values, float):
         return math.isfinite(values)
+    if isinstance(values, int):
+        return abs(values) <= sys.float_info.max
     if isinstance(values, Mapping):
         return all(map(_all_finite, values.values()))
     if isinstance(values, list | tuple):

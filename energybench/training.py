@@ -1,5 +1,6 @@
 """Training from scratch to an accuracy: one meter window a pass, the accuracy found between the windows."""
 
+import math
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -82,10 +83,11 @@ def _counted(name: str, samples: object) -> int:
 
 
 def _judged(name: str, learner: Learner) -> float:
+    given: Any = learner.accuracy()
     try:
-        accuracy = float(learner.accuracy())
-    except (TypeError, ValueError) as error:
-        raise TaskError(f"{name}: accuracy() gave no number: {error}; it gives a share from 0 to 1") from error
+        accuracy = math.nan if isinstance(given, str | bool) else float(given)
+    except (TypeError, ValueError):
+        accuracy = math.nan
     if not 0 <= accuracy <= 1:
-        raise TaskError(f"{name}: accuracy() gave {accuracy!r}; it gives a share from 0 to 1")
+        raise TaskError(f"{name}: accuracy() gave {given!r}; it gives a share from 0 to 1")
     return accuracy

@@ -26,6 +26,7 @@ ALWAYS = ("joules_per_sample", "accuracy")
 NOT_SHOWN = frozenset({"samples_per_second", "flops_per_sample"})
 MOST_ROWS = 500
 MOST_COLUMNS, MOST_MORE = 7, 9
+_ACRONYMS = frozenset({"bp", "ep", "bptt", "flops", "dram"})
 LAST = ("operand_bytes_per_sample", "operations_per_sample", "file_bytes")
 """Where all would be too wide side by side, these stand in the second table."""
 
@@ -66,7 +67,9 @@ def _parted(names: Sequence[str]) -> list[Sequence[str]]:
 
 def _spoken(name: str) -> str:
     """`peak_memory_bytes` as `Peak memory`: the unit stands at the number."""
-    return name.removesuffix("_bytes").replace("_", " ").capitalize()
+    words = name.removesuffix("_bytes").split("_")
+    told = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
+    return told[:1].upper() + told[1:]
 
 
 def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:

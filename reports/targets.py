@@ -145,13 +145,17 @@ def _curves(record: Mapping[str, Any], kind: str, name: str) -> Iterator[Curve]:
         if each and all(joules is not None and joules > 0 for joules in each):
             sums = list(accumulate(joules for joules in each if joules is not None))
             accuracies = [float(share) for share in repeat["accuracies"]]
+            if len(accuracies) != len(sums):  # a training that was cut, or put together by hand
+                continue
             yield Curve(name=name, joules=sums, accuracies=accuracies, reached=bool(repeat["reached"]))
 
 
 def _joules(record: Mapping[str, Any], window: Mapping[str, Any], kind: str) -> float | None:
     """Joules of one pass; modelled ones are those of the pass that was counted."""
     if kind == "modelled":
-        return float(record["modelled"]["joules"]) / record["steps"] if "modelled" in record else None
+        return (
+            float(record["modelled"]["joules"]) / record["steps"] if "modelled" in record and record["steps"] else None
+        )
     if kind == "estimated":
         return float(window["estimated"]["joules"]) if "estimated" in window else None
     total = window.get("total")

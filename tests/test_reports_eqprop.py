@@ -223,6 +223,16 @@ def test_a_curve_adds_up_the_passes_of_its_training_up_to_the_target():
     assert [line.get_markerfacecolor() == "none" for line in ends] == [True, False]
 
 
+def test_trainings_that_are_not_whole_are_not_drawn():
+    short, still = trained("a", "bp-train", SHORT), trained("b", "bp-train", SHORT, modelled={
+        "table": "t", "joules": 4e-3, "arithmetic_joules": 1e-3, "memory_joules": 3e-3})  # fmt: skip
+    short["target"]["repeats"][0] = short["target"]["repeats"][0] | {"accuracies": [0.8]}
+    still["steps"] = 0
+    found = targets.curves(stored(short, still))
+    assert [curve.accuracies for curve in found["measured"]] == [SHORT[1], *SHORT]
+    assert "modelled" not in found
+
+
 def test_a_training_that_fell_short_says_so_in_the_place_of_its_joules(build):
     never = trained("c", "bptt-train", [[0.8], [0.9]])
     page = build(trained("a", "bp-train", THERE), trained("b", "eqprop-train", SHORT), never).read_text(

@@ -228,7 +228,8 @@ def learner(**changes: Any) -> Any:
         ({"learn": lambda: 0}, "learn() gave 0"),
         ({"accuracy": lambda: 97.0}, "accuracy() gave 97.0; it gives a share from 0 to 1"),
         ({"accuracy": lambda: math.nan}, "accuracy() gave nan"),
-        ({"accuracy": lambda: "good"}, "accuracy() gave no number"),
+        ({"accuracy": lambda: "good"}, "accuracy() gave 'good'; it gives a share from 0 to 1"),
+        ({"accuracy": lambda: "0.95"}, "accuracy() gave '0.95'; it gives a share from 0 to 1"),
     ],
 )
 def test_a_learner_that_says_what_cannot_be_fails_its_point_in_one_line(world: Any, changes: Any, said: str) -> None:
@@ -305,6 +306,13 @@ def test_what_costs_is_better_when_it_is_less_and_has_its_unit() -> None:
         ({"x": Modelled(value=1.0, unit="")}, "give one, as 'J'"),
         ({"accuracy": Modelled(value=1.0)}, "which is another result's name"),
         ({"joules_per_sample": Modelled(value=1.0)}, "which is another result's name"),
+        ({"joules_to_accuracy": Modelled(value=1.0)}, "which is another result's name"),
+        ({"dram_bytes_per_sample": Modelled(value=1.0, unit="B")}, "which is another result's name"),
+        ({"file_bytes": Modelled(value=1.0, unit="B")}, "which is another result's name"),
+        ({"": Modelled(value=1.0)}, "gave the name ''"),
+        ({1: Modelled(value=1.0)}, "gave the name 1"),
+        ({"x": Modelled(value=True)}, "its numbers are finite"),
+        ({"x": Modelled(value=-1.0)}, "joules are 0 or more"),
         ({"modelled_joules_per_sample": Modelled(value=1.0)}, "which is another result's name"),
     ],
 )

@@ -41,7 +41,7 @@ def target_table(where: str, records: Sequence[Mapping[str, Any]]) -> "Table":
             _plain(results.get("modelled_joules_to_accuracy"), "J"),
             _bytes(results, "to_accuracy"),
             _passes(results, record["target"]),
-            f"{results['accuracy']['value']:.2%}",
+            f"{results['accuracy']['value']:.2%}" if "accuracy" in results else "–",
             _value(results["seconds_to_accuracy"], "s") if "seconds_to_accuracy" in results else "–",
         )
     return drawn

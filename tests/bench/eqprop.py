@@ -132,39 +132,20 @@ def _steps(spec: str, free: int, nudged: int) -> Iterator[tuple[str, Call]]:
 
 
 def backpropagation(spec: str) -> Call:
-    """Forward, backward and update written out, without autograd, into buffers made once."""
+    """The step of bp-train: forward, backward and update written out, into buffers made once."""
     import torch
 
+    from energybench.workloads.eqprop.backprop import Backprop
+
     network = _network(spec)
-    weights, biases = network.parameters()[::2], network.parameters()[1::2]
-    gradients = _like(network.parameters())
+    method, gradients = Backprop(network, ROWS), _like(network.parameters())
     update = momentum(network.parameters(), gradients)
-    states, errors = ([torch.empty(ROWS, shape[0]) for shape in network.shapes] for _ in "se")
-    inside = [torch.empty(ROWS, shape[0]) for shape in network.shapes]
     x, y = _batch()
 
-    def told(output: Any, target: Any) -> tuple[float, int]:
-        """Loss and hits, which EqProp's step tells too."""
-        loss = float(torch.nn.functional.mse_loss(output, target, reduction="sum")) / (2 * ROWS)
-        return loss, int(target.gather(1, output.argmax(1, keepdim=True)).sum())
-
     def step() -> None:
-        below = x
-        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            below = torch.addmm(bias, below, weight, out=states[layer])
-            if layer + 1 < len(weights):
-                below.clamp_(0, 1)
-        told(states[-1], y)
-        torch.sub(states[-1], y, out=errors[-1]).mul_(1 / ROWS)
-        for layer in reversed(range(len(weights))):
-            below = states[layer - 1] if layer else x
-            torch.mm(below.t(), errors[layer], out=gradients[2 * layer])
-            torch.sum(errors[layer], 0, out=gradients[2 * layer + 1])
-            if layer:
-                torch.mm(errors[layer], weights[layer].t(), out=errors[layer - 1])
-                # hard-sigmoid's slope is 1 inside its box: s(1 - s) is above 0 there alone.
-                room = torch.mul(below, below, out=inside[layer - 1]).neg_().add_(below).sign_()
-                errors[layer - 1].mul_(room)
+        with torch.no_grad():
+            loss, correct = method.gradients(x, y, gradients)
+            float(loss), int(correct)  # as EqProp's step tells them
         update()
 
     return step
@@ -172,11 +153,13 @@ def backpropagation(spec: str) -> Call:
 
 def momentum(parameters: Sequence[Any], gradients: Sequence[Any]) -> Call:
     """SGD with momentum, the same for all."""
+    import torch
+
     velocities = _like(parameters)
 
     def update() -> None:
         for parameter, gradient, velocity in zip(parameters, gradients, velocities, strict=True):
-            velocity.mul_(MOMENTUM).add_(gradient)
+            torch.add(gradient, velocity, alpha=MOMENTUM, out=velocity)
             parameter.add_(velocity, alpha=-LEARNING_RATE)
 
     return update

@@ -148,8 +148,6 @@ class BlockField(Field):
         self._laid_out = -1
 
     def _drive(self, parity: int, out: Tensor) -> None:
-        if parity == 0:
-            self.renew()
         if parity == 0 and self.at_rest:
             out.copy_(self.base)
             return

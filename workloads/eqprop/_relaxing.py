@@ -1,8 +1,10 @@
 """The task of `eqprop-relax`: a trained network, and a batch of held-out samples that settles in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from energybench.workloads.eqprop._training import Threads, Trained, ended, sync
 from energybench.workloads.eqprop.relaxation import DivergenceError, Relaxation, Settled, Sweep
 
 _TOLD = ("tolerance", "free", "mode", "step_size", "compact", "dtype")
+_TRACED = 16
 _SHOWN = 4
 """Residuals that the message of a diverging relaxation ends with."""
 
@@ -74,8 +77,7 @@ class Relaxing:
         """Residuals, samples at work and seconds since the start, by sweep; of a diverging one until it stopped."""
         self._threads.take()
         if not self._trace:
-            self._settle(self._relaxation)
-            self._trace = self._settle(self._relaxation, trace=True).trace
+            self._trace = _typical([self._settle(self._relaxation, trace=True).trace for _ in range(_TRACED)])
         return {"relaxation": told(self._trace)}
 
     def close(self) -> None:
@@ -118,6 +120,13 @@ class Relaxing:
                 parts.append(self._relaxation.forward_scores(x, self._values["free"], self._tolerance))
         found = torch.cat(parts).argmax(1).cpu()
         return float((found == torch.from_numpy(dataset.test_labels)).double().mean())
+
+
+def _typical(traces: Sequence[Sequence[Sweep]]) -> list[Sweep]:
+    """The same sweeps many times, the first time not counted: one trace whose sweeps took the median of their times."""
+    seconds = np.array([[sweep.seconds for sweep in trace] for trace in traces[1:]])
+    each = np.median(np.diff(seconds, axis=1, prepend=0.0), axis=0)
+    return [replace(sweep, seconds=float(end)) for sweep, end in zip(traces[0], each.cumsum(), strict=True)]
 
 
 def told(trace: Sequence[Sweep]) -> Mapping[str, object]:

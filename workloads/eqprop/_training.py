@@ -150,6 +150,8 @@ class Learning:
 def judged(trainer: Trainer) -> tuple[float, Mapping[str, float]]:
     """The loss on held-out samples, and how the phases end there, where there are phases."""
     x, target = trainer.held_out(trainer.recipe.batch)
+    if isinstance(trainer.method, EquilibriumPropagation):
+        trainer.method.watched = True
     scratch = [torch.empty_like(tensor) for tensor in trainer.network.parameters()]
     with torch.no_grad():
         loss = float(trainer.method.gradients(x, target, scratch)[0])

@@ -32,6 +32,7 @@ class Plain:
 
     def run(self, count: int, nudge: Nudge | None) -> None:
         """That many sweeps."""
+        self._field.renew()
         for _ in range(count):
             self._sweep(self._field, nudge)
             self._field.at_rest = False

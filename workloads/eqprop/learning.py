@@ -46,7 +46,9 @@ class EquilibriumPropagation:
     """Free and nudged phases, as a recipe has them.
 
     Attributes:
-        last: the estimate of the last `gradients`, with how its phases ended; None before.
+        last: the estimate of the last `gradients`; None before.
+        watched: whether `last` is to say how its phases ended. Sweeps that lower the energy cannot run away: training
+            looks at the others alone.
     """
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
@@ -58,6 +60,7 @@ class EquilibriumPropagation:
         self._large: Relaxation | None = None
         self._signs = torch.Generator().manual_seed(recipe.seed + 1)
         self.last: Estimate | None = None
+        self.watched = not self._relaxation.descends
 
     def gradients(self, x: Tensor, target: Tensor, into: Sequence[Tensor]) -> Pass:
         """Fill `into` with the estimate."""
@@ -66,6 +69,7 @@ class EquilibriumPropagation:
             self._relaxation, x, target, beta=recipe.beta, free=recipe.free, nudged=recipe.nudged,
             estimator=recipe.estimator, tolerance=self._tolerance, deviation=recipe.deviation,
             dtype=recipe.dtype if recipe.deviation else "float32", into=list(into), generator=self._signs,
+            watch=self.watched,
         )  # fmt: skip
         return torch.as_tensor(self.last.loss), torch.as_tensor(self.last.correct)
 

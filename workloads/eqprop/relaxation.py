@@ -52,6 +52,9 @@ class Relaxation:
         dtype: of states and products; None: the network's. Another one works on a copy of the weights, made anew at
             each `clamp`.
 
+    Attributes:
+        descends: whether no sweep can raise the energy: a relaxation that cannot run away.
+
     Raises:
         ValueError: there is no such mode; the step size or the batch does not fit.
     """
@@ -73,7 +76,11 @@ class Relaxation:
         self.field.reset(batch)
         self._plain, self._graphs = self._runners()
         bounded = all(unit.high < float("inf") for unit in network.activations[:-1])
-        self._descends = mode == "async" and bounded
+        # Pooling takes the largest product, which is convex in the states where those above are not negative.
+        convex = all(
+            len(c.outputs) == 1 or u.low >= 0 for c, u in zip(network.couplings, network.activations, strict=True)
+        )
+        self.descends = mode == "async" and bounded and convex
         self._strength: tuple[Beta, int, Nudge] | None = None
         self._followers: dict[tuple[int, Kind | None], Relaxation] = {}
 
@@ -138,7 +145,7 @@ class Relaxation:
             raise ValueError(f"sweeps={sweeps} does not relax: ask for 1 or more")
         with torch.no_grad():
             nudge = self._nudge(beta, target)
-            history = Residuals(self.dtype, tolerance=tolerance, descends=self._descends)
+            history = Residuals(self.dtype, tolerance=tolerance, descends=self.descends)
             whole = tolerance is None and not trace
             runner = self._graphs if whole else self._plain
             moved = Dynamics(field=self.field, run=runner.run, history=history, remedy=_REMEDIES[self.mode])
