@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 TERMS = {
     "crossbar": "Joules an inference of a modelled analog crossbar, term by term",
     "crossbar_training": "Joules a training sample of a modelled analog crossbar that learns in situ, term by term",
-    "checks": "The same by the efficiency of published chips, as a check",
+    "checks": (
+        "A check of converters and static together: the same products at the joules of a whole measured chip, which "
+        "converts at each product of a matrix and a vector; the model assumes units that stay analog, with no "
+        "conversions between sweeps"
+    ),
     "digital": "The same work on a modelled digital machine",
 }
 """The lists of modelled terms that a record may tell of, and what each is."""
+SIDES = (1.1, 0.25)
+"""Inches left of a panel's axes, where the names of terms stand, and right, where the last joules may reach."""
 DRAWN = {"crossbar": "Modelled crossbar, inference", "crossbar_training": "Modelled crossbar, training"}
 """The lists that are parts of one machine, and what stands above their panels."""
 
@@ -43,14 +49,11 @@ def table(stored: Sequence[Stored]) -> list[dict[str, Any]]:
 
 
 def sources(stored: Sequence[Stored]) -> list[tuple[str, str]]:
-    """Where the constants of each term come from, each once."""
-    told = [
-        (str(row.get("term", "")), str(row["source"]))
-        for one in _term_lists(stored)
-        for row in one.rows
-        if row.get("source")
-    ]
-    return list(dict.fromkeys(told))
+    """Where the constants of the terms come from, each source once."""
+    found: dict[str, dict[str, None]] = {}
+    for row in (row for one in _term_lists(stored) for row in one.rows if row.get("source")):
+        found.setdefault(str(row["source"]), {})[str(row.get("term", ""))] = None
+    return [("; ".join(terms), source) for source, terms in found.items()]
 
 
 def figures(stored: Sequence[Stored], *, dark: bool = False) -> "dict[str, Figure]":
@@ -88,7 +91,13 @@ def _term_lists(stored: Sequence[Stored]) -> list[TermList]:
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     result = {"value": float(row["joules"]), "unit": "J", "provenance": "modelled"}
     result |= {end: float(row[end]) for end in ("low", "high") if is_number(row.get(end))}
-    return {"term": str(row.get("term", "")), "joules": show(result)}
+    return {"term": _named(row), "joules": show(result)}
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """A term's name; of one that stands in for others, how many times as many joules it has as they."""
+    name = str(row.get("term", ""))
+    return f"{name}, {row['factor']:.2g} × the model's" if is_number(row.get("factor")) else name
 
 
 def _terms(one: TermList, *, dark: bool) -> "Figure":
@@ -105,5 +114,5 @@ def _terms(one: TermList, *, dark: bool) -> "Figure":
         axis.set_yticks(range(len(rows)), [str(row.get("term", "")) for row in rows])
         axis.set_ylim(-0.6, len(rows) - 0.4)
         axis.grid(visible=False, axis="y")
-        legend(figure, [], dark=dark)
+        legend(figure, [], dark=dark, sides=SIDES)
     return figure

@@ -1,5 +1,6 @@
 """What the panels of a page share: size, inks, axes, legend. A panel is a figure of its own, beside others like it."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (4.2, 3.5)
-LEFT, RIGHT, TOP, BOTTOM, ENTRIES = 0.95, 0.1, 0.4, 0.72, 0.2
+SIDES, TOP, BOTTOM, ENTRIES = (0.95, 0.1), 0.4, 0.72, 0.2
 """Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
+SMALLER, EDGE = 10, 0.1
+"""Points of a heading that is too wide, and inches that it leaves free of the panel, both sides together."""
 LEAST = 2.1
 """Inches that the axes have at least: a long legend makes the panel taller."""
 
@@ -27,7 +30,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 @contextmanager
 def panel_axes(heading: str, xlabel: str, ylabel: str, *, dark: bool) -> "Iterator[tuple[Figure, Axes]]":
-    """An empty panel; its style holds inside the block."""
+    """An empty panel; its style holds inside the block, and a heading too wide for it is broken at its end."""
     import matplotlib as mpl
     import seaborn as sns
     from matplotlib.figure import Figure
@@ -37,6 +40,32 @@ def panel_axes(heading: str, xlabel: str, ylabel: str, *, dark: bool) -> "Iterat
         axis = figure.subplots()
         axis.set(title=heading, xlabel=xlabel, ylabel=ylabel)
         yield figure, axis
+        _break_heading(figure, axis)
+
+
+def _break_heading(figure: "Figure", axis: "Axes") -> None:
+    """Lines over the middle of the axes that end within the panel, smaller where one does not do; it grows by them."""
+    width, height = figure.get_size_inches()
+    place, heading = axis.get_position(), axis.get_title()
+    middle = (place.x0 + place.x1) / 2
+    room = 2 * width * min(middle, 1 - middle) - EDGE
+    if _inches(figure, axis)[0] <= room:
+        return
+    axis.title.set_fontsize(SMALLER)
+    one_line = _inches(figure, axis)[1]
+    for columns in range(len(heading), 9, -1):
+        axis.title.set_text("\n".join(textwrap.wrap(heading, columns, break_on_hyphens=False)))
+        if _inches(figure, axis)[0] <= room:
+            break
+    more = max(0.0, _inches(figure, axis)[1] - one_line)
+    figure.set_size_inches(width, height + more)
+    figure.subplots_adjust(bottom=place.y0 * height / (height + more), top=place.y1 * height / (height + more))
+
+
+def _inches(figure: "Figure", axis: "Axes") -> tuple[float, float]:
+    """Width and height of a heading."""
+    box = axis.title.get_window_extent()
+    return box.width / figure.dpi, box.height / figure.dpi
 
 
 def colours(count: int, *, dark: bool) -> list[Any]:
@@ -53,7 +82,8 @@ def logarithmic(axis: "Axes", unit: str, low: float, high: float, *, way: Litera
     axis.set(**{f"{way}scale": "log", f"{way}lim": (low, high)})
     one = axis.yaxis if way == "y" else axis.xaxis
     steps = (1.0, 2.0, 5.0) if high / low < 15 else (1.0, 3.0) if high / low < 300 else (1.0,)
-    one.set_major_locator(LogLocator(subs=steps, numticks=8))
+    # Labels side by side need more room than labels above each other.
+    one.set_major_locator(LogLocator(subs=steps, numticks=8 if way == "y" else 5))
     one.set_minor_locator(NullLocator())
     one.set_major_formatter(FuncFormatter(lambda value, _: tick(value, unit)))
 
@@ -91,8 +121,10 @@ def _power(value: float) -> str:
     return raised if float(digits) == 1 else f"{float(digits):g}·{raised}"
 
 
-def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], *, dark: bool) -> None:
-    """What the marks mean, below the axes, which make room for it."""
+def legend(
+    figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], *, dark: bool, sides: tuple[float, float] = SIDES
+) -> None:
+    """What the marks mean, below the axes, which make room for it, and inches at their left and right side."""
     from matplotlib.lines import Line2D
 
     columns = max(1, min(4, len(entries), 48 // (max((len(name) for name, _ in entries), default=0) + 4)))
@@ -101,7 +133,7 @@ def legend(figure: "Figure", entries: Sequence[tuple[str, dict[str, Any]]], *, d
     height = max(height, TOP + BOTTOM + rows + LEAST)
     figure.set_size_inches(width, height)
     figure.subplots_adjust(
-        left=LEFT / width, right=1 - RIGHT / width, top=1 - TOP / height, bottom=(BOTTOM + rows) / height
+        left=sides[0] / width, right=1 - sides[1] / width, top=1 - TOP / height, bottom=(BOTTOM + rows) / height
     )
     if not entries:
         return

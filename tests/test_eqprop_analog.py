@@ -2,13 +2,17 @@ import json
 import math
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energybench import workloads
+from energybench.reports import analog, crossbar, frames, plotting
+from energybench.workloads.eqprop.crossbar import counts as counted
 from energybench.workloads.eqprop.crossbar import energy
+from energybench.workloads.eqprop.crossbar.counts import Counts
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -143,6 +147,38 @@ def test_pulses_are_whole_levels_and_right_on_average(change, bits):
     torch.testing.assert_close(whole, whole.round(), atol=1e-3, rtol=0)
     assert float(weight.mean()) == pytest.approx(change, abs=4 * 0.5 * step / math.sqrt(weight.numel()) + 1e-6)
     assert torch.equal(devices.forward(0, weight), weight)
+
+
+@given(bits=st.integers(2, 8), change=WEIGHTS)
+@settings(max_examples=15)
+def test_uneven_steps_are_those_of_the_device_and_sums_beside_it_move_exactly(bits, change):
+    uneven, wanted = Mismatch(update_spread=0.3, asymmetry=0.5), torch.tensor(change).view(1, 2, 3).clamp(-1.9, 1.9)
+    kinds = [uneven, replace(uneven, bits=bits), replace(uneven, bits=bits, pulses=True)]
+    weight = torch.zeros(3, 2, 3)
+    Devices((2, 3), kinds, [4, 4, 4]).move_(0, weight, wanted.expand(3, 2, 3))
+    assert torch.equal(weight[1], wanted[0])
+    moved = wanted[0].abs() > 1e-6
+    assert not (weight[0] == wanted[0])[moved].any()
+    step = 2 * device.REACH / (2**bits - 1)
+    # A pulse is uneven by the factors that a continuous device has.
+    pulses = weight[2] / (weight[0] / wanted[0]) / step
+    pulses = pulses[moved & (weight[2].abs() < device.REACH)]
+    torch.testing.assert_close(pulses, pulses.round(), atol=1e-3, rtol=0)
+
+
+@given(bits=st.integers(2, 10), seed=st.integers(0, 2**20))
+@settings(max_examples=25)
+def test_devices_that_move_by_pulses_start_on_levels_and_stay_on_them(bits, seed):
+    kinds = [Mismatch(bits=bits, pulses=True), Mismatch(bits=bits), Mismatch()]
+    networks = build(kinds, (12, 8, 3), seeds=[seed] * 3)
+    step = 2 * device.REACH / (2**bits - 1)
+    for layer, weight in enumerate(networks.weights):
+        assert torch.equal(weight[1], weight[2])
+        assert float((weight[0] - weight[2]).abs().max()) <= step / 2 + 1e-5
+        networks.devices.move_(layer, weight, 0.3 * torch.ones_like(weight))
+        places = (weight[0] + device.REACH) / step
+        torch.testing.assert_close(places, places.round(), atol=2e-3, rtol=0)
+        assert bool((networks.devices.levels(torch.zeros_like(weight))[0] != 0).all())  # no level is 0
 
 
 def test_couplings_with_levels_stay_within_reach_and_continuous_ones_do_not():
@@ -311,10 +347,7 @@ def test_couplings_that_ran_away_get_nothing_right(digits):
 # Energy
 
 
-COUNTS = st.builds(
-    energy.Counts,
-    **dict.fromkeys(energy.Counts.__dataclass_fields__, st.floats(0, 1e9)),
-)  # fmt: skip
+COUNTS = st.builds(Counts, **dict.fromkeys(Counts.__dataclass_fields__, st.floats(1, 1e9)))
 
 
 @given(counts=COUNTS, times=st.floats(1, 1e3))
@@ -323,15 +356,17 @@ def test_terms_add_up_scale_and_lie_between_low_and_high(counts, times):
     assert [part.term for part in parts] == ["converters", "static", "updates", "digital"]
     whole = energy.total(parts)
     assert whole.joules == pytest.approx(sum(part.joules for part in parts))
-    for part in (*parts, whole, energy.by_chip(counts)):
+    check = energy.by_chip(counts, "an answer")
+    for part in (*parts, whole, check):
         assert 0 <= part.low <= part.joules <= part.high
-    more = energy.Counts(**{name: times * getattr(counts, name) for name in energy.Counts.__dataclass_fields__})
+    assert check.factor == pytest.approx(check.joules / (parts[0].joules + parts[1].joules))
+    more = Counts(**{name: times * getattr(counts, name) for name in Counts.__dataclass_fields__})
     assert energy.total(energy.terms(more)).joules == pytest.approx(times * whole.joules)
 
 
 def test_terms_are_the_counts_times_the_constants():
     cost = {name: row.value for name, row in energy.constants().items()}
-    counts = energy.Counts(dac=2, adc=3, line_reads=5, unit_reads=7, updates=11, macs=13, float_macs=17, bytes=19)
+    counts = Counts(dac=2, adc=3, line_reads=5, unit_reads=7, updates=11, macs=13, float_macs=17, bytes=19)
     converters, static, updates, digital = (part.joules for part in energy.terms(counts))
     assert converters == pytest.approx(2 * cost["dac"] + 3 * cost["adc"])
     power = 5 * 2 * cost["conductance"] * cost["read_voltage"] ** 2 + 7 * cost["neuron"]
@@ -342,19 +377,85 @@ def test_terms_are_the_counts_times_the_constants():
 
 def test_what_is_counted_is_what_the_networks_do():
     squares = [0.25, 0.5, 0.125]
-    relaxed = energy.inference((64, 128, 10), squares, rule="ep", sweeps=12)
+    relaxed = counted.inference((64, 128, 10), squares, rule="ep", sweeps=12)
     assert (relaxed.dac, relaxed.adc, relaxed.updates) == (64, 10, 0)
     assert relaxed.line_reads == 12 * (64 * 128 * 0.25 + 128 * 10 * (0.5 + 0.125))
     assert relaxed.unit_reads == 12 * 138
-    read = energy.inference((64, 128, 10), squares, rule="bp", sweeps=12)
+    read = counted.inference((64, 128, 10), squares, rule="bp", sweeps=12)
     assert (read.dac, read.adc) == (64 + 128, 128 + 10)
     assert read.line_reads == 64 * 128 * 0.25 + 128 * 10 * 0.5
-    learnt = energy.training((64, 128, 10), squares, rule="ep", free=12, nudged=6, batch=32)
+    learnt = counted.training((64, 128, 10), squares, rule="ep", free=12, nudged=6, batch=32)
     assert (learnt.dac, learnt.adc) == (64 + 2 * 10, 2 * 138)
     assert learnt.line_reads == 2 * relaxed.line_reads
     assert learnt.updates == (64 * 128 + 128 * 10) / 32
-    back = energy.training((64, 128, 10), squares, rule="bp", free=12, nudged=6, batch=32)
+    back = counted.training((64, 128, 10), squares, rule="bp", free=12, nudged=6, batch=32)
     assert (back.dac, back.adc) == (64 + 128 + 10, 128 + 10 + 128)
+
+
+INNER, COUPLINGS = 128 * 10, 64 * 128 + 128 * 10
+
+
+def stepped(rule, **changes):
+    squares = [0.25, 0.5, 0.125]
+    return counted.training((64, 128, 10), squares, rule=rule, free=12, nudged=6, batch=32, **changes)
+
+
+def test_an_error_through_programmed_couplings_is_digital_from_end_to_end():
+    analog, digital = stepped("bp"), stepped("bp", backward="programmed")
+    answer = counted.inference((64, 128, 10), [0.25, 0.5, 0.125], rule="bp", sweeps=1)
+    for name in ("dac", "adc", "line_reads", "unit_reads", "products"):
+        assert getattr(digital, name) == getattr(answer, name) < getattr(analog, name)
+    assert digital.macs - analog.macs == INNER
+    # A copy of them in fp32: read for the error, then read and written by the step.
+    assert digital.bytes - analog.bytes == 12 * INNER / 32
+    assert stepped("bp", backward="programmed", summed=True).bytes - stepped("bp", summed=True).bytes == 4 * INNER / 32
+    assert stepped("ep", backward="programmed") == stepped("ep")
+
+
+@pytest.mark.parametrize("rule", ["ep", "bp"])
+def test_a_second_array_for_the_way_back_has_couplings_to_move(rule):
+    one, two = stepped(rule), stepped(rule, reciprocal=False)
+    assert (one.updates, two.updates) == (COUPLINGS / 32, (COUPLINGS + INNER) / 32)
+    assert replace(two, updates=one.updates) == one
+    # Nothing reads one where the error is digital.
+    unread = stepped(rule, reciprocal=False, backward="programmed")
+    assert unread.updates == (one if rule == "bp" else two).updates
+
+
+@pytest.mark.parametrize("rule", ["ep", "bp"])
+def test_a_step_reads_and_writes_its_gradient_momentum_and_sums(rule):
+    squares, phases = [0.25, 0.5, 0.125], {"free": 12, "nudged": 6}
+    one, many = (
+        counted.training((64, 128, 10), squares, rule=rule, batch=batch, **phases) for batch in (1, 1_000_000_000)
+    )
+    assert one.bytes - many.bytes == pytest.approx(16 * COUPLINGS)
+    assert stepped(rule, summed=True).bytes - stepped(rule).bytes == 8 * COUPLINGS / 32
+
+
+def test_a_digital_machine_reads_weights_for_each_sample_or_once_for_a_batch():
+    cost = {name: row.value for name, row in energy.constants().items()}
+    one, many = (energy.digital((64, 128, 10), training=False, batch=batch) for batch in (1, 32))
+    assert (one.term, many.term) == ("an answer at 8 bits, one sample at a time", "an answer at 8 bits, batch 32")
+    assert one.joules == pytest.approx(COUPLINGS * cost["mac"] + (COUPLINGS + 202) * cost["memory"])
+    assert one.joules - many.joules == pytest.approx(COUPLINGS * cost["memory"] * 31 / 32)
+    assert (one.joules, many.joules) == pytest.approx((14.3e-9, 2.8e-9), rel=0.01)
+
+
+def test_a_digital_step_moves_weights_gradient_and_momentum():
+    """Weights read forward and, but for the first layer's, backward; weight and speed read and written; gradient."""
+    step = counted.digital((64, 128, 10), training=True, batch=32)
+    assert step.bytes == 4 * (COUPLINGS + INNER + 6 * COUPLINGS) / 32 + 2 * 4 * 202
+    assert step.float_macs == 2 * COUPLINGS + INNER + 2 * COUPLINGS / 32
+
+
+def test_a_whole_chips_figure_makes_equilibrium_propagation_dearer_than_digital():
+    """Le Gallo et al. 2023: 0.81 pJ a multiplication and addition, converters included, at each of 12 sweeps."""
+    squares = [0.25, 0.2, 0.1]
+    answer = counted.inference((64, 128, 10), squares, rule="ep", sweeps=12)
+    checks = [energy.by_chip(answer, "an answer"), energy.by_chip(stepped("ep"), "a training sample")]
+    assert [check.joules for check in checks] == pytest.approx([104.5e-9, 209e-9], rel=0.001)
+    assert checks[0].low > energy.digital((64, 128, 10), training=False).joules
+    assert energy.total(energy.terms(answer)).joules < energy.digital((64, 128, 10), training=False).joules
 
 
 @pytest.mark.parametrize("rule", ["ep", "bp"])
@@ -362,7 +463,7 @@ def test_what_is_counted_is_what_the_networks_do():
 @settings(max_examples=20)
 def test_more_sweeps_cost_static_energy_and_no_conversions(rule, sweeps, hidden):
     sizes, squares = (64, hidden, 10), [0.2, 0.2, 0.1]
-    once, twice = (energy.inference(sizes, squares, rule=rule, sweeps=count) for count in (sweeps, 2 * sweeps))
+    once, twice = (counted.inference(sizes, squares, rule=rule, sweeps=count) for count in (sweeps, 2 * sweeps))
     assert (once.dac, once.adc) == (twice.dac, twice.adc)
     assert twice.line_reads == pytest.approx((2 if rule == "ep" else 1) * once.line_reads)
 
@@ -397,13 +498,110 @@ def test_the_workload_tells_every_arm_level_and_seed():
     assert keys == {(arm.label, level, seed) for arm in arms.ARMS.values() for level in (0.0, 0.4) for seed in (0, 1)}
     whole = [row["error"] for row in told["rows"] if row["arm"] == "EP in situ" and row["mismatch"] == 0.4]
     assert sum(whole) / 2 == pytest.approx(found["ep_in_situ_error"])
-    assert [part["term"] for part in told["crossbar"]] == ["converters", "static", "updates", "digital"]
+    assert [part["term"] for part in told["crossbar"]] == ["converters", "static", "digital"]
+    assert [part["term"] for part in told["crossbar_training"]] == ["converters", "static", "updates", "digital"]
     modelled = task.modelled()
-    parts = sum(modelled[f"analog_{part['term']}_joules_per_sample"].value for part in told["crossbar"])
+    parts = sum(modelled[f"analog_{part['term']}_joules_per_sample"].value for part in told["crossbar_training"])
     assert parts == pytest.approx(modelled["analog_joules_per_sample"].value)
     assert all(one.unit == "J" and one.low <= one.value <= one.high for one in modelled.values())
     assert json.loads(json.dumps(task.definition)) == task.definition
     task.close()
+
+
+def recorded(told, **parameters):
+    record = {"parameters": parameters, "details": told, "results": {}, "workload": {"name": "eqprop-analog"}}
+    return [frames.Stored(path=Path("a.json"), record=record)]
+
+
+def test_all_that_details_tell_reaches_the_page_the_check_and_both_batches_included():
+    task = prepare(arm="ep-in-situ", epochs=1, seeds=1, net="64-16-10", levels=1)
+    told, modelled = task.details(), task.modelled()
+    task.close()
+    assert set(told["analog"]) - {"rule", "rows"} == set(crossbar.TERMS)
+    shown = {one["heading"]: one["rows"] for one in crossbar.table(recorded(told))}
+    assert list(shown) == list(crossbar.TERMS.values())
+    checks = shown[crossbar.TERMS["checks"]]
+    factors = [f"{part['factor']:.2g}" for part in told["analog"]["checks"]]
+    assert [row["term"] for row in checks] == [
+        f"an answer by a whole chip, {factors[0]} × the model's",
+        f"a training sample by a whole chip, {factors[1]} × the model's",
+    ]
+    assert all(float(factor) > 10 for factor in factors)
+    assert [row["term"] for row in shown[crossbar.TERMS["digital"]]] == [
+        "an answer at 8 bits, one sample at a time", "an answer at 8 bits, batch 32",
+        "backpropagation in fp32, batch 32",
+    ]  # fmt: skip
+    assert {name for name in modelled if name.startswith("digital")} == {
+        "digital_joules_per_inference_one_at_a_time", "digital_joules_per_inference_batch_32",
+        "digital_bp_joules_per_sample",
+    }  # fmt: skip
+    # Each source stands once, with all that it is the source of.
+    sources = crossbar.sources(recorded(told))
+    assert len({source for _, source in sources}) == len(sources)
+    assert any("Le Gallo" in source and "an answer by a whole chip" in terms for terms, source in sources)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "changes"),
+    [
+        ({"arm": "bp-in-situ", "backward": "programmed"}, {"rule": "bp", "backward": "programmed"}),
+        ({"arm": "ep-in-situ", "reciprocal": False}, {"rule": "ep", "reciprocal": False}),
+        ({"arm": "ep-in-situ", "bits": 8}, {"rule": "ep", "summed": True}),
+        ({"arm": "ep-in-situ", "bits": 8, "pulses": True}, {"rule": "ep", "summed": False}),
+    ],
+)
+def test_the_modelled_crossbar_is_the_one_that_is_simulated(parameters, changes):
+    task = prepare(**parameters, epochs=1, seeds=1, net="64-16-10", levels=1)
+    found = task.details()["analog"]["crossbar_training"]
+    (squares,) = task._study.activity.values()
+    task.close()
+    wanted = counted.training((64, 16, 10), squares, free=12, nudged=6, batch=32, **changes)
+    assert [part["joules"] for part in found] == [part.joules for part in energy.terms(wanted)]
+
+
+def inches(text, figure):
+    box = text.get_window_extent()
+    return [end / figure.dpi for end in (box.x0, box.x1, box.y0, box.y1)]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_heading_wider_than_its_panel_is_broken_and_makes_room(dark):
+    rows = [{"arm": "EP in situ", "mismatch": level, "seed": 0, "error": 0.02} for level in (0.0, 0.4)]
+    told, long = {"analog": {"rows": rows}}, {"asymmetry": 0.5, "bits": 5, "data": "a-folder-with-a-long-name/mnist"}
+    stored = [*recorded(told, **long, pulses=True), *recorded(told, asymmetry=0.0, bits=0, data="digits", pulses=False)]
+    drawn = analog.figures(stored, dark=dark)
+    for figure in drawn.values():
+        (axis,) = figure.axes
+        left, right, _, top = inches(axis.title, figure)
+        width, height = figure.get_size_inches()
+        assert 0 < left < right < width
+        assert top < height
+        assert axis.get_position().height * height >= plotting.LEAST
+        assert axis.get_title().replace("\n", " ") in {heading for heading, _ in analog.panels(stored).values()}
+    broken = drawn["error-1"].axes[0].title
+    assert (broken.get_text().count("\n") >= 1, broken.get_fontsize()) == (True, plotting.SMALLER)
+
+
+def test_a_heading_that_fits_stays_as_it_was():
+    with plotting.panel_axes("Short", "x", "y", dark=False) as (figure, axis):
+        plotting.legend(figure, [], dark=False)
+    assert axis.get_title() == "Short"
+    assert tuple(figure.get_size_inches()) == plotting.SIZE
+
+
+def test_the_names_of_terms_have_room_left_of_their_panel():
+    names = ("converters", "static", "updates", "digital")
+    rows = [{"term": name, "joules": 1e-9, "low": 1e-10, "high": 1e-8} for name in names]
+    (figure,) = crossbar.figures(recorded({"analog": {"crossbar_training": rows}})).values()
+    (axis,) = figure.axes
+    width = figure.get_size_inches()[0]
+    assert min(inches(label, figure)[0] for label in axis.get_yticklabels()) >= 0.1
+    figure.draw_without_rendering()
+    low, high = axis.get_xlim()
+    drawn = [tick.label1 for tick in axis.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert len(drawn) >= 2
+    assert max(inches(text, figure)[1] for text in (axis.title, *drawn)) < width
+    assert len(axis.get_title().splitlines()) == 1
 
 
 @pytest.mark.parametrize("arm", list(arms.ARMS))

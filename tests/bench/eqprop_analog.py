@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from energybench.workloads.eqprop.crossbar import energy
+from energybench.workloads.eqprop.crossbar import counts, energy
 from energybench.workloads.eqprop.crossbar.arms import ARMS, Row, Study
 from energybench.workloads.eqprop.crossbar.mismatch import Mismatch
 from energybench.workloads.eqprop.crossbar.samples import load
@@ -42,6 +42,12 @@ UPDATES = {
     "8-bit couplings, pulses alone": Mismatch(bits=8, pulses=True),
     "5-bit couplings, pulses alone": Mismatch(bits=5, pulses=True),
 }
+APART = {"reciprocal": False}
+VARIANTS = {
+    "ep": {"": {}, ", not reciprocal": APART, ", with sums": {"summed": True}},
+    "bp": {"": {}, ", not reciprocal": APART, ", with sums": {"summed": True},
+           ", through programmed couplings": {"backward": "programmed"}},
+}  # fmt: skip
 NOISE, BETAS = (0.01, 0.03, 0.1), (0.05, 0.2, 0.5)
 Table = dict[str, dict[str, list[float]]]
 
@@ -50,7 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--only", default="", help="parts whose names hold this: mismatch, updates, noise, backward")
+    parser.add_argument(
+        "--only",
+        default="",
+        help="parts whose names hold this: mismatch, updates, noise, backward; modelled: none of them",
+    )
     parser.add_argument("--output", type=Path, help="write the numbers here as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -76,7 +86,6 @@ class Bench:
     def __init__(self, seeds: int, recipe: Recipe) -> None:
         self._seeds, self._recipe, self._sizes = list(range(seeds)), recipe, (64, 128, 10)
         self._samples, _ = load("digits", self._seeds)
-        self._activity: dict[str, list[float]] = {}
 
     def parts(self) -> Iterator[tuple[str, Iterator[tuple[str, dict[str, list[float]]]]]]:
         yield "mismatch", self._rows(DEVICES, tuple(ARMS), self._recipe)
@@ -86,24 +95,23 @@ class Bench:
         yield "backward, BP through programmed couplings", self._rows(DEVICES, ("bp-in-situ",), programmed)
 
     def modelled(self) -> dict[str, object]:
-        """Joules a sample of a crossbar, by rule, as the networks were active."""
+        """Joules a sample of a crossbar, by rule, as networks were active that learnt in situ at a gain of 40 %."""
+        study = Study(self._sizes, self._samples, self._seeds, [DEVICES["gain 40 %"]], self._recipe)
+        study.run([ARMS[name] for name in IN_SITU])
         told: dict[str, object] = {"label": "modelled, never measured"}
-        for rule, label in (("ep", "EP in situ"), ("bp", "BP in situ")):
-            if label in self._activity:
-                squares, recipe = self._activity[label], self._recipe
-                phases = {"free": recipe.free, "nudged": recipe.nudged, "batch": recipe.batch}
-                answer = energy.inference(self._sizes, squares, rule=rule, sweeps=recipe.free)
-                training = energy.training(self._sizes, squares, rule=rule, **phases)
-                for what, counts in (("inference", answer), ("training sample", training)):
-                    parts = energy.terms(counts)
-                    told[f"{label}, {what}"] = [
-                        asdict(part) for part in (*parts, energy.total(parts), energy.by_chip(counts))
-                    ]
-        for training, what in ((False, "inference"), (True, "training sample")):
-            told[f"digital machine, {what}"] = asdict(
-                energy.digital(self._sizes, training=training, batch=self._recipe.batch if training else 1)
-            )
-        return told
+        for name in IN_SITU:
+            arm, recipe = ARMS[name], self._recipe
+            squares, phases = study.activity[arm.label], {"free": recipe.free, "nudged": recipe.nudged}
+            answer = counts.inference(self._sizes, squares, rule=arm.rule, sweeps=recipe.free)
+            told[f"{arm.label}, inference"] = in_parts(answer)
+            for variant, changes in VARIANTS[arm.rule].items():
+                step = counts.training(self._sizes, squares, rule=arm.rule, batch=recipe.batch, **phases, **changes)
+                told[f"{arm.label}, training sample{variant}"] = in_parts(step)
+        digital = [
+            energy.digital(self._sizes, training=training, batch=batch)
+            for training, batch in ((False, 1), (False, self._recipe.batch), (True, self._recipe.batch))
+        ]
+        return told | {"digital machine": [asdict(one) for one in digital]}
 
     def _noise(self) -> Iterator[tuple[str, dict[str, list[float]]]]:
         devices = {f"read noise {sigma:g}": Mismatch(read_noise=sigma) for sigma in NOISE}
@@ -119,10 +127,15 @@ class Bench:
         study = Study(self._sizes, self._samples, self._seeds, list(devices.values()), recipe)
         begin = time.process_time()
         rows = study.run([ARMS[name] for name in arms])
-        self._activity |= study.activity
         print(f"# {time.process_time() - begin:.1f} s of CPU time", flush=True)
         for level, name in enumerate(devices):
             yield name, by_arm(row for row in rows if row.level == level)
+
+
+def in_parts(asked: counts.Counts) -> list[dict[str, object]]:
+    """The terms, their sum, and the check by a whole chip."""
+    parts = energy.terms(asked)
+    return [asdict(part) for part in (*parts, energy.total(parts), energy.by_chip(asked, "the products"))]
 
 
 def by_arm(rows: Iterator[Row]) -> dict[str, list[float]]:

@@ -4,7 +4,7 @@ The joules that are measured are those of *simulating* a device on this machine.
 computed beside it and always called modelled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from energybench.workloads.eqprop import _analog as points
 if TYPE_CHECKING:
     from energybench.workloads import data
     from energybench.workloads.eqprop.crossbar.arms import Row
-    from energybench.workloads.eqprop.crossbar.energy import Counts
+    from energybench.workloads.eqprop.crossbar.counts import Counts
+    from energybench.workloads.eqprop.crossbar.energy import Term
     from energybench.workloads.eqprop.crossbar.samples import Samples
 
 _MEASURED = "ep-in-situ"
@@ -57,6 +58,7 @@ class _Experiment:
         self._arms = {name: ARMS[name] for name in points.ARMS if values["arm"] in ("all", name)}
         self._sizes = points.sizes(values["net"], dataset)
         self._recipe = points.recipe(values, self._arm.rule)
+        self._mismatch = points.mismatch(values)
         kinds, self._axis = points.kinds(values)
         self._study = Study(self._sizes, samples, seeds, kinds, self._recipe)
         self._trainer = self._study.measured(self._arm)
@@ -87,22 +89,23 @@ class _Experiment:
         return {"accuracy": 1 - own} | {f"{name.replace('-', '_')}_error": error for name, error in found.items()}
 
     def details(self) -> Mapping[str, object]:
-        """Every arm, level and seed; the modelled terms of a crossbar, in joules an inference and a training sample."""
+        """Every arm, level and seed; modelled joules: a crossbar's by term, a check by a chip, a digital machine's."""
         from energybench.workloads.eqprop.crossbar import energy
 
         rows = [
             {"arm": row.arm, "mismatch": self._axis[row.level], "seed": row.seed, "error": row.error}
             for row in self._judged()
         ]
-        reference = energy.digital(self._sizes, training=True, batch=self.samples)
-        modelled = {
-            "crossbar": energy.terms(self._inference()),
-            "crossbar_check": [energy.by_chip(self._inference())],
-            "digital": [energy.digital(self._sizes, training=False), reference],
+        answer = self._inference()
+        modelled: dict[str, Sequence[Term]] = {
+            "crossbar": energy.terms(answer),
+            "checks": [energy.by_chip(answer, "an answer")],
+            "digital": list(self._digital().values()),
         }
         if self._arm.in_situ:
-            modelled["crossbar_training"] = energy.terms(self._training())
-            modelled["crossbar_training_check"] = [energy.by_chip(self._training())]
+            training = self._training()
+            modelled["crossbar_training"] = energy.terms(training)
+            modelled["checks"] = [*modelled["checks"], energy.by_chip(training, "a training sample")]
         terms = {name: points.told(parts) for name, parts in modelled.items()}
         return {"analog": {"rule": self._recipe.rule, "rows": rows, **terms}}
 
@@ -118,8 +121,7 @@ class _Experiment:
         found |= {
             **{f"analog_{part.term}_joules_per_sample": part for part in training},
             "analog_joules_per_inference": energy.total(energy.terms(self._inference())),
-            "digital_bp_joules_per_sample": energy.digital(self._sizes, training=True, batch=self.samples),
-            "digital_joules_per_inference": energy.digital(self._sizes, training=False),
+            **self._digital(),
         }
         return {name: Modelled(value=part.joules, low=part.low, high=part.high) for name, part in found.items()}
 
@@ -133,18 +135,30 @@ class _Experiment:
             self._rows = self._study.run(self._arms.values())
         return self._rows
 
-    def _inference(self) -> "Counts":
+    def _digital(self) -> "dict[str, Term]":
+        """A digital machine by the name of its result: an answer, of one sample at a time and of a batch; training."""
         from energybench.workloads.eqprop.crossbar import energy
 
-        return energy.inference(self._sizes, self._squares(), rule=self._recipe.rule, sweeps=self._recipe.free)
+        found = {"digital_joules_per_inference_one_at_a_time": energy.digital(self._sizes, training=False)}
+        if self.samples > 1:
+            name = f"digital_joules_per_inference_batch_{self.samples}"
+            found[name] = energy.digital(self._sizes, training=False, batch=self.samples)
+        found["digital_bp_joules_per_sample"] = energy.digital(self._sizes, training=True, batch=self.samples)
+        return found
+
+    def _inference(self) -> "Counts":
+        from energybench.workloads.eqprop.crossbar import counts
+
+        return counts.inference(self._sizes, self._squares(), rule=self._recipe.rule, sweeps=self._recipe.free)
 
     def _training(self) -> "Counts":
-        from energybench.workloads.eqprop.crossbar import energy
+        from energybench.workloads.eqprop.crossbar import counts
 
-        recipe = self._recipe
-        return energy.training(
-            self._sizes, self._squares(), rule=recipe.rule, free=recipe.free, nudged=recipe.nudged, batch=recipe.batch
-        )
+        recipe, mismatch = self._recipe, self._mismatch
+        return counts.training(
+            self._sizes, self._squares(), rule=recipe.rule, free=recipe.free, nudged=recipe.nudged, batch=recipe.batch,
+            backward=recipe.backward, reciprocal=mismatch.reciprocal, summed=mismatch.summed,
+        )  # fmt: skip
 
     def _squares(self) -> list[float]:
         """The mean squared state of each layer on the measured arm's devices."""

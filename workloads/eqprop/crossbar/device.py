@@ -6,9 +6,10 @@ What a network's physics sees of a programmed coupling W is
 
 with ξ ~ N(0, 1) drawn for each device, w₀ the largest coupling that the layer starts with, and Q the levels that can be
 programmed. A reciprocal device is one resistor that both directions share; another has a second array for the way back.
-An update comes out larger or smaller by the device's own factor, one for up and one for down, and smaller downwards by
-the asymmetry. No gain, slope or step falls below 0: a conductance does not change its sign. Biases sit in the
-units' periphery: they are exact but for the units' own mismatch.
+An update on the device comes out larger or smaller by the device's own factor, one for up and one for down, and smaller
+downwards by the asymmetry; full-precision sums, which are digital, move exactly. No gain, slope or step falls below 0:
+a conductance does not change its sign. Biases sit in the units' periphery: they are exact but for the units' own
+mismatch.
 """
 
 import itertools
@@ -68,6 +69,7 @@ class Devices:
         self.noisy = self._any("read_noise")
         self._ideal, self._uneven = not self._any("gain", "offset"), self._any("update_spread", "asymmetry")
         self._pulsed, self._levelled = self._column("pulses") > 0, self._column("bits") > 0
+        self._summed = self._column("summed") > 0
         self._noise = self._column("read_noise")
         # One level, by device; 0 where couplings are continuous.
         self._step = torch.where(self._levelled, 2 * REACH / (2 ** self._column("bits") - 1).clamp_min(1), 0.0)
@@ -103,13 +105,21 @@ class Devices:
         rounded = weight.clamp(-REACH, REACH).add_(REACH).div_(step).round_().mul_(step).sub_(REACH)
         return torch.where(self._levelled, rounded, weight)
 
+    def placed(self, weight: Tensor) -> Tensor:
+        """First couplings as devices without sums can have them: at levels, where they then move by whole ones."""
+        return torch.where(self._pulsed, self.levels(weight), weight) if self._pulsed.any() else weight
+
     def move_(self, layer: int, weight: Tensor, change: Tensor) -> None:
-        """Change couplings in place as the devices do: whole pulses, their own step sizes, asymmetry, limits."""
+        """Change couplings in place as the devices do: whole pulses, their own step sizes, asymmetry, limits.
+
+        Full-precision sums are digital: they move by exactly that change.
+        """
         drawn = self._layers[layer]
         if self._pulsed.any():
             change = self._whole(change)
         if self._uneven:
-            change = torch.where(change > 0, change * drawn.up, change * drawn.down)
+            uneven = torch.where(change > 0, change * drawn.up, change * drawn.down)
+            change = torch.where(self._summed, change, uneven)
         weight.add_(change)
         if self._levelled.any():
             weight.copy_(torch.where(self._levelled, weight.clamp(-REACH, REACH), weight))

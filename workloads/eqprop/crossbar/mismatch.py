@@ -13,11 +13,13 @@ class Mismatch:
         offset: of what is added to a coupling, in units of the largest coupling that its layer starts with.
         neuron: of a unit's slope; its threshold is off by a tenth of it.
         read_noise: of what is added to every drive at every read, in units of the drive.
-        update_spread: of the size of a coupling's steps, from device to device, up and down apart.
-        asymmetry: by how much, from 0 to below 1, a step down is smaller than one up.
-        bits: of a coupling's levels, 0: continuous.
-        pulses: whether couplings move by whole levels, rounded at random, on the device itself; else full-precision
-            sums are kept beside it and the device is programmed to their nearest levels.
+        update_spread: of the size of a coupling's steps, from device to device, up and down apart; of no effect
+            where sums are kept: they are digital and exact, and the device is programmed until it is at its level.
+        asymmetry: by how much, from 0 to below 1, a step down is smaller than one up; of no effect where sums are kept.
+        bits: of a coupling's levels, 0: continuous, moved on the device itself. The 2^bits levels lie evenly between
+            -2 and 2, both included: none of them is 0.
+        pulses: whether couplings start on levels and move by whole ones, rounded at random, on the device itself; else
+            full-precision sums are kept beside it, and the device is programmed to their nearest levels.
         reciprocal: whether both directions see the same device.
     """
 
@@ -30,6 +32,11 @@ class Mismatch:
     bits: int = 0
     pulses: bool = False
     reciprocal: bool = True
+
+    @property
+    def summed(self) -> bool:
+        """Whether full-precision sums are kept beside the device."""
+        return self.bits > 0 and not self.pulses
 
     def check(self) -> None:
         """See that such devices can be.

@@ -109,11 +109,15 @@ class Crossbars:
 
 
 def fresh(devices: Devices, seeds: Sequence[int]) -> Crossbars:
-    """Untrained networks, each drawn by its seed: Glorot's uniform couplings, scaled by `START`, and no biases."""
+    """Untrained networks, each drawn by its seed: Glorot's uniform couplings, scaled by `START`, and no biases.
+
+    Where couplings move by pulses, they start at the nearest levels.
+    """
     sizes = list(itertools.pairwise(devices.sizes))
     weights = [torch.empty(devices.count, below, above) for below, above in sizes]
     for place, seed in enumerate(seeds):
         random = torch.Generator().manual_seed(seed)
         for weight, (below, above) in zip(weights, sizes, strict=True):
             weight[place].uniform_(-limit(below, above), limit(below, above), generator=random)
+    weights = [devices.placed(weight) for weight in weights]
     return Crossbars(devices, weights, [torch.zeros(devices.count, 1, above) for _, above in sizes])
