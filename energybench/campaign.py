@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from energybench import stepping, to_accuracy, training
+from energybench import extras, stepping, to_accuracy, training
 from energybench.assembly import Counting, Measured, Setting, assemble, plain_values
 from energybench.dephase import Gap, choose_gap
 from energybench.extras import TaskError
@@ -262,6 +262,10 @@ class Campaign:
         except (Exception, SystemExit) as error:
             self.failures.append(Failure(point=entry.point, error=as_error(error)))
             self.entries.remove(entry)
+            # What it saw until then, such as a relaxation that ran away, is kept beside its windows.
+            with suppress(Exception, SystemExit):
+                told = extras.details(entry.point.workload.name, entry.task)
+                self.journal.append("failed", point=entry.key, error=str(error), details=told)
             with suppress(Exception, SystemExit):
                 entry.task.close()
 

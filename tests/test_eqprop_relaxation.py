@@ -469,3 +469,53 @@ def test_a_gpu_with_graphs_settles_where_the_cpu_does(units):
         for low, high in zip(net.parameters(), there.parameters(), strict=True):
             low.mul_(0.9)
             high.mul_(0.9)
+
+
+@pytest.mark.parametrize("mode", ["sync", "euler"])
+@pytest.mark.parametrize("widths", [(64, 64, 64), (32, 32)])
+def test_a_residual_that_grows_on_the_way_past_a_saddle_is_no_divergence(mode, widths):
+    net = network(widths, ("tanh", "linear"), gain=1.0, seed=0)
+    for coupling in net.couplings:
+        coupling.bias.zero_()
+    x, _ = batch(32, seed=0)
+    _, ended = settled(net, x, 3000, mode=mode, tolerance=1e-3)
+    assert float(ended.residual.max()) < 1e-3
+
+
+def test_pooling_with_states_below_0_is_no_descent_and_says_so():
+    net = build("8s3-8s3-10", shape=(8, 8, 1), classes=10, hidden="tanh", gain=1.0, dtype=torch.float64)
+    relaxation = Relaxation(net, 32)
+    assert not relaxation.descends
+    relaxation.clamp(batch(32)[0])
+    with pytest.raises(DivergenceError, match=r"diverges in layer \d at sweep \d+: contraction"):
+        relaxation.settle(200, tolerance=1e-3)
+
+
+def test_two_relaxations_of_one_pooled_network_leave_each_others_maxima_alone():
+    net = build("8s3-8c3-10", shape=(8, 8, 1), classes=10, gain=0.5, dtype=torch.float64)
+    first, second = Relaxation(net, 7), Relaxation(net, 7)
+    one, other = batch(7, seed=1)[0], batch(7, seed=2)[0]
+    alone = settled(net, one, 12)[0]
+    first.clamp(one)
+    second.clamp(other)
+    for _ in range(12):
+        first.settle(1, watch=False)
+        second.settle(1, watch=False)
+    assert furthest(first.states, alone) < 1e-12
+    first.follow(2).settle(3)
+    first.settle(2)
+
+
+def test_deviations_may_settle_again_after_samples_have_left():
+    net = network()
+    x, y = batch(16)
+    relaxation = Relaxation(net, 16)
+    relaxation.clamp(x)
+    relaxation.settle(100)
+    pulled = relaxation.follow(2, "float32")
+    beta = torch.tensor([0.2, -0.2], dtype=torch.float64).repeat_interleave(16)[:, None]
+    nudge = {"beta": beta, "target": y.repeat(2, 1)}
+    pulled.settle(200, tolerance=1e-6, **nudge)
+    once = [state.clone() for state in pulled.states]
+    pulled.settle(50, **nudge)
+    assert furthest(once, pulled.states) < 1e-5

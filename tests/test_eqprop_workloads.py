@@ -296,3 +296,27 @@ def test_interleaved_tasks_run_on_their_own_threads_and_give_them_back():
     two.close()
     one.close()
     assert torch.get_num_threads() == before
+
+
+def test_the_memory_of_training_is_that_of_its_weights_and_a_step_and_not_of_drawing_first_weights(prepare):
+    wide = prepare("bp-train", net="64-2000-10", epochs=1).evaluate()["peak_memory_bytes"]
+    weights = 4 * (64 * 2000 + 2000 + 2000 * 10 + 10)
+    # Weights, gradients, momenta; drawing the weights takes 16 bytes of each, beside the weights.
+    assert 3 * weights < wide < 3 * weights + 4 * (64 * 2000 * 6) + 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "said"),
+    [
+        ("eqprop-relax", {"batch": 360}, "batch=360 does not fit 359 held-out samples: use 1 to 359"),
+        ("eqprop-relax", {"step_size": 0.0}, "step_size=0.0 does not fit"),
+        ("eqprop-relax", {"tolerance": float("inf")}, "tolerance=inf does not fit"),
+        ("eqprop-train", {"tolerance": float("nan")}, "tolerance=nan does not fit"),
+        ("eqprop-train", {"net": "64-99999999-10"}, "would have 6,399,999,936 weights, more than"),
+        ("eqprop-train", {"net": "٦٤-8-10"}, "units or channels joined by -"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(prepare, monkeypatch, name, parameters, said):
+    monkeypatch.setattr(_training.Trainer, "epoch", None)
+    with pytest.raises(ValueError, match=said):
+        prepare(name, **parameters)

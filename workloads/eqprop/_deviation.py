@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from energybench.workloads.eqprop._field import Field, empty
+from energybench.workloads.eqprop._field import Field, Nudge, empty
 from energybench.workloads.eqprop._products import Exact, Product, Short, Whole, narrow
 from energybench.workloads.eqprop.activations import Activation
 from energybench.workloads.eqprop.coupling import Coupling, Dense
@@ -85,6 +85,21 @@ class DeviationField(Field):
         super().take(layer)
         anchors, _, moved = self._here
         torch.sub(self.now[layer], anchors[layer], out=moved[layer])
+
+    def energy(self, nudge: Nudge | None) -> Tensor | None:  # noqa: ARG002 -- the field's own signature
+        """None: the input's drive is in the free drives, with all others."""
+        return None
+
+    def gather(self, rows: int, names: Tensor) -> None:
+        """All samples are back, with their deviations."""
+        if len(self.base) == rows:
+            return
+        super().gather(rows, names)
+        self._here = [[buffer[:rows] for buffer in part] for part in (self._anchors, self._free_drives, self._moved)]
+        for state, anchor, moved in zip(self.now, self._here[0], self._here[2], strict=True):
+            torch.sub(state, anchor, out=moved)
+        for product in self._products[1:]:
+            product.begin(rows)
 
     def leave(self, gone: Tensor, left: Tensor, names: Tensor) -> None:
         """Samples leave, with all that is kept of them."""

@@ -176,6 +176,17 @@ class Field:
         assert total is not None
         return total.mul_(self._scale)
 
+    def energy(self, nudge: Nudge | None) -> Tensor | None:
+        """F = E + β·C of each sample, (rows,), but for what the input alone gives; None where it is not known."""
+        found = -(self.now[0] * self.input_drive).flatten(1).sum(1)
+        for unit, state in zip(self.activations, self.now, strict=True):
+            found += unit.potential(state).flatten(1).sum(1)
+        for coupling, below, above in zip(self.couplings[1:], self.now, self.now[1:], strict=False):
+            found -= coupling.term(below, above)
+        if nudge is not None:
+            found += 0.5 * (nudge.beta * (self.now[-1] - nudge.target).square()).sum(1)
+        return found
+
     def most_changed(self, row: int) -> int:
         """The layer, 1 … L, that changed most, or is not finite, when `change` last looked at this sample."""
         changes = [float(change[row].square().mean()) for change in self.room]

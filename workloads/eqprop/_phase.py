@@ -77,12 +77,12 @@ def settle_all(dynamics: Dynamics, sweeps: int, nudge: Nudge | None, *, watch: b
         if not math.isfinite(float(states.now[-1].sum())):
             raise _divergence(dynamics, sweeps, int(states.change().argmax()), math.inf, [])
         return Settled(sweeps=taken)
-    done = 0
-    for until in (sweeps - WINDOW, sweeps - 1, sweeps):
-        if until > done:
-            dynamics.run(until - done, nudge)
-            history.see(until, states.change())
-            done = until
+    # An even number of sweeps before the last: synchronous ones may alternate.
+    done, early = 0, max(2 - sweeps % 2, sweeps - WINDOW)
+    for until in sorted({min(early, sweeps), max(sweeps - 1, 1), sweeps}):
+        dynamics.run(until - done, nudge)
+        history.see(until, states.change(), states.energy(nudge) if history.wants_energy else None)
+        done = until
     if (diverged := history.diverged()) is not None:
         raise _divergence(dynamics, sweeps, *diverged, [])
     return Settled(sweeps=taken, last=history.last, earlier=history.latest[:-1][-1:])
@@ -115,7 +115,8 @@ class Watched:
         rows, start = len(self._names), time.perf_counter()
         for sweep in range(1, sweeps + 1):
             self._dynamics.run(1, self._nudge)
-            self._history.see(sweep, self._field.change())
+            energy = self._field.energy(self._nudge) if self._history.wants_energy else None
+            self._history.see(sweep, self._field.change(), energy)
             self._note(sweep, start)
             if (diverged := self._history.diverged()) is not None:
                 raise _divergence(self._dynamics, sweep, *diverged, self._trace)

@@ -88,7 +88,7 @@ def _check_counts(recipe: Recipe) -> None:
             raise ValueError(f"learning_rate={rate:g} does not fit: it is above 0")
     if not 0 <= recipe.momentum < 1:
         raise ValueError(f"momentum={recipe.momentum} does not fit: it is 0 or more and below 1")
-    if recipe.tolerance < 0:
+    if not 0 <= recipe.tolerance < float("inf"):
         raise ValueError(f"tolerance={recipe.tolerance:g} does not fit: it is above 0, or 0 for all sweeps")
 
 

@@ -20,11 +20,7 @@ _SHOWN = 4
 
 
 class Relaxing:
-    """A batch of held-out samples in a trained network.
-
-    Raises:
-        ValueError: there are not as many held-out samples.
-    """
+    """A batch of held-out samples in a trained network."""
 
     file_bytes: int | None = None
 
@@ -34,9 +30,6 @@ class Relaxing:
         self._tolerance = values["tolerance"] or None
         dataset = self._trainer.dataset
         self.judged, self.samples = len(dataset.test_labels), int(values["batch"])
-        if self.samples > self.judged:
-            problem = f"batch={self.samples} does not fit {self.judged} held-out samples: use 1 to {self.judged}"
-            raise ValueError(problem)
         self._x, _ = self._trainer.held_out(self.samples)
         self._relaxation = self._made()
         self._trace: Sequence[Sweep] = ()

@@ -24,6 +24,8 @@ _PROGRESS = 1 - 1e-5
 # Below this RMS change rounding may be what changes.
 _FLOOR = 1e-3
 _EXPLODED = 1e3
+_SHORT = 4
+"""Sweeps over which a residual that grows, and an energy that does not fall, are no accident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,26 +61,35 @@ class Residuals:
         tolerance: the error that is asked for, if any.
         descends: whether no update can raise the energy and the states are bounded, so that it settles in the end
             however long the residual grows on its way past a saddle; only what is not finite is then an error.
+        bounded: whether the energy has a lower end: where it falls for long, a relaxation is on its way.
+
+    Attributes:
+        wants_energy: whether `see` can tell more by the energies.
     """
 
-    def __init__(self, dtype: torch.dtype, *, tolerance: float | None, descends: bool) -> None:
+    def __init__(self, dtype: torch.dtype, *, tolerance: float | None, descends: bool, bounded: bool) -> None:
         resolution = torch.finfo(dtype).eps
         self._settled = 2 * resolution
         self._floor = max(_FLOOR, 10 * (tolerance or 0.0), 8 * resolution)
-        self._descends = descends
+        self._rounding = 16 * resolution
+        self._descends, self.wants_energy = descends, bounded and not descends
         self._seen: deque[tuple[int, Tensor]] = deque(maxlen=WINDOW + 1)
+        self._energies: deque[Tensor | None] = deque(maxlen=WINDOW + 1)
         self._bounds: deque[Tensor] = deque(maxlen=2)
         self._bounded = tolerance is not None
 
-    def see(self, sweep: int, residual: Tensor) -> None:
-        """The residual after a sweep, (rows,)."""
+    def see(self, sweep: int, residual: Tensor, energy: Tensor | None = None) -> None:
+        """The residual after a sweep, (rows,), and the energy, where sweeps can raise it."""
         self._seen.append((sweep, residual))
+        self._energies.append(energy)
         if self._bounded:
             self._bounds.append(self._once([seen for _, seen in list(self._seen)[-4:]]))
 
     def keep(self, rows: Tensor) -> None:
         """Samples leave the field: keep those of these rows."""
         self._seen = deque(((sweep, seen[rows]) for sweep, seen in self._seen), maxlen=WINDOW + 1)
+        kept = (None if energy is None else energy[rows] for energy in self._energies)
+        self._energies = deque(kept, maxlen=WINDOW + 1)
         self._bounds = deque((bound[rows] for bound in self._bounds), maxlen=2)
 
     @property
@@ -113,14 +124,21 @@ class Residuals:
         if not math.isfinite(worst):
             return int(residual.argmax()), math.inf
         (sweep, first), (latest, _) = self._seen[0], self._seen[-1]
-        threshold = self._floor if latest - sweep >= WINDOW else _EXPLODED
+        threshold = self._floor if latest - sweep >= _SHORT else _EXPLODED
         if self._descends or latest == sweep or worst <= threshold:
             return None
-        stuck = (residual >= first * _PROGRESS) & (residual > threshold)
+        stuck = (residual >= first * _PROGRESS) & (residual > threshold) & ~self._fallen()
         if not bool(stuck.any()):
             return None
         row = int((residual * stuck).argmax())
         return row, float((residual[row] / first[row]) ** (1 / (latest - sweep)))
+
+    def _fallen(self) -> Tensor:
+        """Whose energy has fallen over what was seen, (rows,): such a sample is on its way, past a saddle perhaps."""
+        before, now = self._energies[0], self._energies[-1]
+        if before is None or now is None:
+            return torch.zeros_like(self.last, dtype=torch.bool)
+        return now < before - self._rounding * (1 + before.abs())
 
 
 def contraction(residuals: Sequence[Tensor]) -> Tensor:

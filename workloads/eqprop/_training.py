@@ -91,6 +91,7 @@ class Training:
         self.samples: int = recipe.batch
         self.judged = len(dataset.test_labels)
         self._trainer = Trainer(recipe, dataset, samples=self._finished.samples)
+        self._steps, self._free, self._nudged = 0, 0.0, 0.0
         self.definition: Mapping[str, object] = {
             "task": f"one step of training on {dataset.name}",
             **points.described(self._finished),
@@ -104,14 +105,29 @@ class Training:
         self._threads.take()
         self._trainer.step()
         synchronise(self._recipe.device)
+        method = self._trainer.method
+        if self._recipe.tolerance and isinstance(method, EquilibriumPropagation) and method.last is not None:
+            self._steps += 1
+            self._free += _mean(method.last.free.sweeps)
+            self._nudged += _mean(method.last.nudged.sweeps)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Accuracy of the finished network, how its phases end on held-out samples, and the memory of training."""
+        """Accuracy of the finished network, how its phases end on held-out samples, and the memory of training.
+
+        With a tolerance, the sweeps are those of the steps that were run.
+        """
         self._threads.take()
-        finished, recipe = self._finished, self._recipe
+        finished = self._finished
         loss, phases = judged(finished)
-        peak = _memory.peak_bytes(lambda: _one_step(finished), recipe.device)
-        return {"accuracy": finished.accuracy(), "loss": loss, **phases, "peak_memory_bytes": float(peak)}
+        if self._steps:
+            phases = {**phases, **self._sweeps()}
+        return {"accuracy": finished.accuracy(), "loss": loss, **phases, "peak_memory_bytes": float(_peak(finished))}
+
+    def _sweeps(self) -> Mapping[str, float]:
+        """Sweeps a sample over all steps that were run: with a tolerance they depend on how far training has come."""
+        free, nudged = self._free / self._steps, self._nudged / self._steps
+        phases = 2 if self._recipe.estimator == "centered" else 1
+        return {"free_sweeps": free, "nudged_sweeps": nudged, "sweeps": free + phases * nudged}
 
     def learner(self, seed: int) -> "Learning":
         """The training from its start, with another seed."""
@@ -184,11 +200,19 @@ def _mean(counts: Tensor) -> float:
     return float(counts.double().mean())
 
 
-def _one_step(finished: Trainer) -> Trainer:
-    """A trainer, from its making to the end of its first step: weights, gradients, momenta, states, and what comes."""
-    trainer = Trainer(finished.recipe, finished.dataset, samples=finished.samples)
-    trainer.step()
-    return trainer
+def _peak(finished: Trainer) -> int:
+    """Bytes of the weights, and the most that is held beside them from the making of a trainer to its first step's end.
+
+    Gradients, momenta, states and what comes and goes are in it; what the drawing of first weights took is not.
+    """
+    network = finished.network.copy()
+
+    def one_step() -> Trainer:
+        trainer = Trainer(finished.recipe, finished.dataset, network=network, samples=finished.samples)
+        trainer.step()
+        return trainer
+
+    return sum(tensor.nbytes for tensor in network.parameters()) + _memory.peak_bytes(one_step, finished.recipe.device)
 
 
 def synchronise(device: str) -> None:

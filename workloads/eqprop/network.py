@@ -14,6 +14,7 @@ from energybench.workloads.eqprop.coupling import Coupling, Dense
 _DEFAULT_HIDDEN = 128
 # Glorot's range lets three hidden layers and more settle slowly, in the synchronous mode not at all.
 _DEEP, _DEEP_GAIN = 3, 0.5
+_MOST_WEIGHTS = 1 << 28
 
 
 class Network:
@@ -69,6 +70,16 @@ class Network:
             return x
         channels, height, width = shape
         return x.view(len(x), height, width, channels).permute(0, 3, 1, 2)
+
+    def apart(self) -> "Network":
+        """The same weights and biases, with poolings that remember their maxima for themselves."""
+        from energybench.workloads.eqprop.convolution import ConvPool
+
+        couplings = [
+            ConvPool(one.weight, one.bias, inputs=one.inputs, padding=one.padding) if isinstance(one, ConvPool) else one
+            for one in self.couplings
+        ]
+        return Network(couplings, self.activations)
 
     @torch.inference_mode(mode=False)
     def copy(self) -> "Network":
@@ -138,7 +149,7 @@ def build(
 
 def _checked(spec: str, tokens: list[str], *, features: int, classes: int) -> list[str]:
     """The couplings of a spec, from below: `["512", "10"]` of `784-512-10`."""
-    kinds = "".join("d" if token.isdecimal() and int(token) else _kind(token) for token in tokens)
+    kinds = "".join("d" if re.fullmatch("[1-9][0-9]*", token) else _kind(token) for token in tokens)
     dense = kinds.startswith("d")
     if not re.fullmatch(r"dd+|c+d+", kinds):
         wanted = f"{features}-128-{classes} and 32c5-64c5-{classes}"
@@ -153,10 +164,16 @@ def _checked(spec: str, tokens: list[str], *, features: int, classes: int) -> li
 
 
 def _kind(token: str) -> str:
-    return "c" if re.fullmatch(r"[1-9]\d*[cs][1-9]\d*", token) else "?"
+    return "c" if re.fullmatch("[1-9][0-9]*[cs][1-9][0-9]*", token) else "?"
 
 
 def _coupling(spec: str, token: str, below: tuple[int, ...], gain: float, random: torch.Generator) -> Coupling:
+    channels, _, size = re.split("([cs])", token) if not token.isdecimal() else (token, "", "1")
+    inputs = math.prod(below) if token.isdecimal() else below[0]
+    if (count := inputs * int(channels) * int(size) ** 2) > _MOST_WEIGHTS:
+        raise ValueError(
+            f"net={spec!r} does not fit: {token} would have {count:,} weights, more than {_MOST_WEIGHTS:,}"
+        )
     if token.isdecimal():
         outputs = int(token)
         weight = _glorot((math.prod(below), outputs), math.prod(below) + outputs, gain, random)

@@ -31,15 +31,22 @@ class EqpropRelax:
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
         points.check_positive(values, "batch", "threads", "free")
         points.check_device(values["device"])
-        if values["tolerance"] < 0:
+        if not 0 <= values["tolerance"] < float("inf"):
             raise ValueError(f"tolerance={values['tolerance']:g} does not fit: it is above 0, or 0 for all sweeps")
         how = {name: values[name] for name in points.NETWORK}
         # The network is the same whatever the batch that settles in it.
         trained = how | {"batch": points.NETWORK["batch"].default}
         recipe = points.recipe(trained, method="eqprop", seed=seed, quick=quick)
+        from energybench.workloads import data
+        from energybench.workloads.eqprop import relaxation
         from energybench.workloads.eqprop._relaxing import Relaxing
         from energybench.workloads.eqprop._training import train
 
+        # Before the training, not after it.
+        relaxation.check(values["mode"], values["step_size"], values["batch"])
+        there = len(data.load(recipe.data, seed=seed).test_labels)
+        if values["batch"] > there:
+            raise ValueError(f"batch={values['batch']} does not fit {there} held-out samples: use 1 to {there}")
         return Relaxing(train(recipe), values)
 
 

@@ -65,22 +65,22 @@ class Relaxation:
         self, network: Network, batch: int, *, mode: Mode = "async", step_size: float = 0.5,
         dtype: torch.dtype | None = None,
     ) -> None:  # fmt: skip
-        _check(mode, step_size, batch)
+        check(mode, step_size, batch)
         self.network, self.batch, self.mode, self.step_size = network, batch, mode, step_size
         self.dtype = dtype or network.dtype
-        self._lowered = network if self.dtype == network.dtype else network.to(self.dtype)
+        self._lowered = (network if self.dtype == network.dtype else network.to(self.dtype)).apart()
         described = (self._lowered.couplings, network.activations, batch, self.dtype, network.device)
         alike = len(set(network.activations[:-1])) <= 1
         blocks = Blocks.of(self._lowered.couplings) if mode == "async" and alike else None
         self.field = Field(*described) if blocks is None else BlockField(*described, blocks=blocks)
         self.field.reset(batch)
         self._plain, self._graphs = self._runners()
-        bounded = all(unit.high < float("inf") for unit in network.activations[:-1])
+        self._bounded = all(unit.high < float("inf") for unit in network.activations[:-1])
         # Pooling takes the largest product, which is convex in the states where those above are not negative.
         convex = all(
             len(c.outputs) == 1 or u.low >= 0 for c, u in zip(network.couplings, network.activations, strict=True)
         )
-        self.descends = mode == "async" and bounded and convex
+        self.descends = mode == "async" and self._bounded and convex
         self._strength: tuple[Beta, int, Nudge] | None = None
         self._followers: dict[tuple[int, Kind | None], Relaxation] = {}
 
@@ -101,7 +101,7 @@ class Relaxation:
         if not 1 <= len(x) <= self.batch:
             raise ValueError(f"{len(x)} samples do not fit a relaxation of 1 to {self.batch}: make one with more room")
         with torch.no_grad():
-            if self._lowered is not self.network:
+            if self.dtype != self.network.dtype:
                 for low, full in zip(self._lowered.parameters(), self.network.parameters(), strict=True):
                     low.copy_(full)
             self.field.reset(len(x))
@@ -145,7 +145,7 @@ class Relaxation:
             raise ValueError(f"sweeps={sweeps} does not relax: ask for 1 or more")
         with torch.no_grad():
             nudge = self._nudge(beta, target)
-            history = Residuals(self.dtype, tolerance=tolerance, descends=self.descends)
+            history = Residuals(self.dtype, tolerance=tolerance, descends=self.descends, bounded=self._bounded)
             whole = tolerance is None and not trace
             runner = self._graphs if whole else self._plain
             moved = Dynamics(field=self.field, run=runner.run, history=history, remedy=_REMEDIES[self.mode])
@@ -218,7 +218,12 @@ class Relaxation:
         return plain, Graphs(self.field, sweep) if dense and self.network.device.type == "cuda" else plain
 
 
-def _check(mode: str, step_size: float, batch: int) -> None:
+def check(mode: str, step_size: float, batch: int) -> None:
+    """Refuse what cannot be relaxed.
+
+    Raises:
+        ValueError: there is no such mode; the step size or the batch does not fit.
+    """
     if mode not in MODES:
         raise ValueError(f"there is no mode {mode!r}: there are {', '.join(MODES)}")
     if not 0 < step_size <= 1:
