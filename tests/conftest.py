@@ -1,6 +1,7 @@
 """Fixtures that several test files share: a clock that moves when told, and the fakes of tests/fakes by path."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,9 +11,10 @@ import pytest
 
 FAKES = Path(__file__).parent / "fakes"
 
-# A machine that is busy is no failure: nothing here is timed.
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
+# A machine that is busy is no failure: nothing here is timed. HYPOTHESIS_PROFILE=thorough takes its time.
+hypothesis.settings.register_profile("untimed", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 
 class FakeClock:
