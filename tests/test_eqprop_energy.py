@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import example, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from energybench.model import UnknownNameError  # noqa: E402
@@ -99,6 +99,7 @@ def test_a_potential_is_finite_at_the_ends_of_its_range(name):
     target=st.sampled_from([0.0, 1.0]),
     beta=st.floats(-0.99, 8).filter(lambda b: abs(b) > 1e-3),
 )
+@example(drive=7.5, target=0.0, beta=7.75)
 @settings(max_examples=60)
 def test_a_nudged_output_is_at_the_minimum_to_machine_precision(name, drive, target, beta):
     unit = ACTIVATIONS[name]

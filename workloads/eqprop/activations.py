@@ -7,6 +7,7 @@ minimiser in place of their gradient step). All four G'' are 1 or more, so that 
 """
 
 import difflib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -68,16 +69,19 @@ def _newton_(unit: Activation, drive: Tensor, target: Tensor, beta: Beta) -> Ten
     wanted = drive + beta * target
     one, other = wanted - beta * unit.low, wanted - beta * unit.high
     below, above = torch.minimum(one, other), torch.maximum(one, other)
-    at = (below + above) / 2
+    at, lacking = (below + above) / 2, torch.full_like(wanted, math.inf)
     for _ in range(_NEWTON_STEPS):
         state = unit.apply_(at.clone())
         excess = at + beta * state - wanted
-        # What overshoots leaves the bracket, and halves it instead.
+        # A step that leaves the bracket, or follows one that has not halved the excess (from end to end of a steep
+        # unit, back and forth), halves the bracket instead; at the root no step does.
         below, above = torch.where(excess < 0, at, below), torch.where(excess > 0, at, above)
         step = at - excess / (1 + beta * _slope(unit, state))
-        inside = (step >= below) & (step <= above)
-        moved = torch.where(inside, step, (below + above) / 2)
-        near = (moved - at).abs() <= 2 * torch.finfo(at.dtype).eps * (1 + at.abs())
+        tiny = 2 * torch.finfo(at.dtype).eps * (1 + at.abs())
+        shrinks = (excess.abs() <= lacking / 2) | ((step - at).abs() <= tiny)
+        lacking = excess.abs()
+        moved = torch.where((step >= below) & (step <= above) & shrinks, step, (below + above) / 2)
+        near = (moved - at).abs() <= tiny
         at = moved
         # A GPU would have to be waited for; it takes all steps, which may then be recorded.
         if at.device.type == "cpu" and bool(near.all()):
