@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from energybench.model import Parameter
+from energybench.workloads._devices import isa
 
 if TYPE_CHECKING:
     from energybench.workloads.eqprop._recipe import Recipe
@@ -81,21 +82,6 @@ def hidden_layers(net: str) -> int:
     return 1 if not net else len(tokens) - (2 if tokens[0].isdecimal() else 1)
 
 
-def check_device(device: str) -> None:
-    """Refuse a GPU that is not there."""
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device=cuda: torch finds no CUDA device here; use device=cpu, or a torch built for CUDA")
-
-
-def check_positive(values: Mapping[str, Any], *names: str) -> None:
-    """Refuse counts below 1."""
-    for name in names:
-        if values[name] < 1:
-            raise ValueError(f"{name}={values[name]} does not fit: it is 1 or more")
-
-
 def described(trainer: "Trainer") -> Mapping[str, object]:
     """What a definition says of a network and how it was trained."""
     recipe = trainer.recipe
@@ -130,6 +116,5 @@ def machine(values: Mapping[str, Any]) -> Mapping[str, object]:
     """What a definition says of where and by what the steps are run."""
     import torch
 
-    cuda = values["device"] == "cuda"
-    isa = "sm_{}{}".format(*torch.cuda.get_device_capability()) if cuda else torch.backends.cpu.get_cpu_capability()
-    return {"isa": isa, "torch": torch.__version__, "device": values["device"], "threads": values["threads"]}
+    device = values["device"]
+    return {"isa": isa(device), "torch": torch.__version__, "device": device, "threads": values["threads"]}

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from energybench.workloads._devices import Threads, synchronise
 from energybench.workloads.eqprop import _memory
 from energybench.workloads.eqprop import _points as points
-from energybench.workloads.eqprop._training import Threads, Trained, ended, synchronise
+from energybench.workloads.eqprop._training import Trained, ended
 from energybench.workloads.eqprop.relaxation import DivergenceError, Relaxation, Settled, Sweep
 
 _TOLD = ("tolerance", "free", "mode", "step_size", "compact", "dtype")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from energybench.workloads import data
+from energybench.workloads._devices import Threads, synchronise
 from energybench.workloads.eqprop import _memory
 from energybench.workloads.eqprop import _points as points
 from energybench.workloads.eqprop.learning import EquilibriumPropagation, Recipe, Trainer
@@ -61,22 +62,6 @@ def _train(recipe: Recipe) -> Trained:
         return Trained(trainer=trainer, history=tuple(trainer.epoch() for _ in range(recipe.epochs)))
     finally:
         torch.set_num_threads(threads)
-
-
-class Threads:
-    """torch's threads of one task: interleaved tasks share torch's one setting."""
-
-    def __init__(self, wanted: int) -> None:
-        self._wanted, self._before = wanted, torch.get_num_threads()
-
-    def take(self) -> None:
-        """Set this task's number."""
-        if torch.get_num_threads() != self._wanted:
-            torch.set_num_threads(self._wanted)
-
-    def give_back(self) -> None:
-        """Set what was there before."""
-        torch.set_num_threads(self._before)
 
 
 class Training:
@@ -213,9 +198,3 @@ def _peak(finished: Trainer) -> int:
         return trainer
 
     return sum(tensor.nbytes for tensor in network.parameters()) + _memory.peak_bytes(one_step, finished.recipe.device)
-
-
-def synchronise(device: str) -> None:
-    """Wait until a device has finished."""
-    if device == "cuda":
-        torch.cuda.synchronize()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.model import Modelled, Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads._devices import Threads
 from energybench.workloads.eqprop import _analog as points
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class _Experiment:
 
         from energybench.workloads.eqprop.crossbar.arms import ARMS, Study
 
-        self._torch, self._threads, self._threads_before = torch, values["threads"], torch.get_num_threads()
+        self._threads = Threads(values["threads"])
         self._arm = ARMS[_MEASURED if values["arm"] == "all" else values["arm"]]
         self._arms = {name: ARMS[name] for name in points.ARMS if values["arm"] in ("all", name)}
         self._sizes = points.sizes(values["net"], dataset)
@@ -75,7 +76,7 @@ class _Experiment:
 
     def step(self) -> None:
         """One minibatch of training, of one simulated device."""
-        self._set_threads()
+        self._threads.take()
         self._trainer.step()
 
     def evaluate(self) -> Mapping[str, float]:
@@ -127,11 +128,11 @@ class _Experiment:
 
     def close(self) -> None:
         """Give torch its threads back."""
-        self._torch.set_num_threads(self._threads_before)
+        self._threads.give_back()
 
     def _judged(self) -> "list[Row]":
         if not self._rows:
-            self._set_threads()
+            self._threads.take()
             self._rows = self._study.run(self._arms.values())
         return self._rows
 
@@ -164,11 +165,6 @@ class _Experiment:
         """The mean squared state of each layer on the measured arm's devices."""
         self._judged()
         return self._study.activity[self._arm.label]
-
-    def _set_threads(self) -> None:
-        # Interleaved tasks share torch's one setting.
-        if self._torch.get_num_threads() != self._threads:
-            self._torch.set_num_threads(self._threads)
 
 
 workload = EqpropAnalog()

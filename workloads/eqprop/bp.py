@@ -5,6 +5,7 @@ from typing import Any
 
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads._devices import check_device, check_positive
 from energybench.workloads.eqprop import _points as points
 
 
@@ -26,8 +27,8 @@ class BpTrain:
         """Train by the whole recipe; the measured steps go on from the start."""
         # A dict of Any: `resolve` has checked each value's type.
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
-        points.check_positive(values, "batch", "threads")
-        points.check_device(values["device"])
+        check_positive(values, "batch", "threads")
+        check_device(values["device"])
         recipe = points.recipe(values, method="bp", seed=seed, quick=quick)
         from energybench.workloads.eqprop._training import Training
 

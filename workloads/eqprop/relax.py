@@ -5,6 +5,7 @@ from typing import Any
 
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads._devices import check_device, check_positive
 from energybench.workloads.eqprop import _points as points
 
 _SWEEPS = 200
@@ -29,8 +30,8 @@ class EqpropRelax:
         """Train a network in float32, asynchronously, and hold a batch of held-out samples ready."""
         # A dict of Any: `resolve` has checked each value's type.
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
-        points.check_positive(values, "batch", "threads", "free")
-        points.check_device(values["device"])
+        check_positive(values, "batch", "threads", "free")
+        check_device(values["device"])
         if not 0 <= values["tolerance"] < float("inf"):
             raise ValueError(f"tolerance={values['tolerance']:g} does not fit: it is above 0, or 0 for all sweeps")
         how = {name: values[name] for name in points.NETWORK}

@@ -52,21 +52,6 @@ def widths(values: Mapping[str, Any]) -> tuple[int, int]:
     return values["wbits"] or values["bits"], values["abits"] or values["bits"]
 
 
-def check_device(device: str) -> None:
-    """Refuse a GPU that is not there."""
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device=cuda: torch finds no CUDA device here; use device=cpu, or a torch built for CUDA")
-
-
-def check_positive(values: Mapping[str, Any], *names: str) -> None:
-    """Refuse counts below 1."""
-    for name in names:
-        if values[name] < 1:
-            raise ValueError(f"{name}={values[name]} does not fit: it is 1 or more")
-
-
 def described(network: "Network") -> Mapping[str, object]:
     """What a definition says of a network and how it was trained."""
     told = dict(network.about["recipe"])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads._devices import check_device, check_positive
 from energybench.workloads.qnn import _points as points
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class QnnInfer:
         """Train with quantized passes, export, and keep nothing but what was exported; or read a file."""
         # A dict of Any: `resolve` has checked each value's type.
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
-        points.check_positive(values, "batch", "hidden", "depth", "threads")
-        points.check_device(values["device"])
+        check_positive(values, "batch", "hidden", "depth", "threads")
+        check_device(values["device"])
         if values["file"]:
             return _Inference(*_from_file(values), values)
         return _Inference(*_trained(values, seed=seed, quick=quick), values)

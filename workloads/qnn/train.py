@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
+from energybench.workloads._devices import Threads, check_device, check_positive, isa, synchronise
 from energybench.workloads.qnn import _points as points
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class QnnTrain:
         """Train by the whole recipe, export, read the export back; the measured steps go on from the start."""
         # A dict of Any: `resolve` has checked each value's type.
         values: dict[str, Any] = dict(resolve(self.parameters, parameters))
-        points.check_positive(values, "hidden", "depth", "threads")
-        points.check_device(values["device"])
+        check_positive(values, "hidden", "depth", "threads")
+        check_device(values["device"])
         if values["export"]:
             _make_folder(Path(values["export"]).expanduser())
         from energybench.workloads.qnn.training import train
@@ -62,9 +63,7 @@ class _Training:
 
         from energybench.workloads.qnn.training import Trainer, build
 
-        self._torch = torch
-        self._trained, self._threads, self._cuda = trained, values["threads"], values["device"] == "cuda"
-        self._threads_before = torch.get_num_threads()
+        self._trained, self._threads, self._device = trained, Threads(values["threads"]), values["device"]
         dataset, recipe = trained.dataset, trained.recipe
         self.samples: int = recipe.batch
         self.judged = len(dataset.test_labels)
@@ -75,20 +74,17 @@ class _Training:
             "task": f"one step of training on {dataset.name}",
             **points.described(self._network),
             "batch": self.samples,
-            "isa": torch.backends.cpu.get_cpu_capability() if not self._cuda else _gpu(),
+            "isa": isa(self._device),
             "torch": torch.__version__,
-            "device": values["device"],
-            "threads": self._threads,
+            "device": self._device,
+            "threads": values["threads"],
         }
 
     def step(self) -> None:
         """One step of the optimiser on the next minibatch."""
-        # Interleaved tasks share torch's one setting.
-        if self._torch.get_num_threads() != self._threads:
-            self._torch.set_num_threads(self._threads)
+        self._threads.take()
         self._trainer.step()
-        if self._cuda:
-            self._torch.cuda.synchronize()
+        synchronise(self._device)
 
     def evaluate(self) -> Mapping[str, float]:
         """Accuracy of the deployed network, and the share of samples that it classifies as the trained one does."""
@@ -101,36 +97,34 @@ class _Training:
 
     def learner(self, seed: int) -> "_Learner":
         """The same recipe from its first weights on, with the split and the order of another seed."""
-        return _Learner(replace(self._trained.recipe, seed=seed), threads=self._threads)
+        return _Learner(replace(self._trained.recipe, seed=seed), self._threads)
 
     def close(self) -> None:
         """Give torch its threads back."""
-        self._torch.set_num_threads(self._threads_before)
+        self._threads.give_back()
 
 
 class _Learner:
     """A training from its first weights on, judged as the fake-quantized network that it is."""
 
-    def __init__(self, recipe: "Recipe", *, threads: int) -> None:
+    def __init__(self, recipe: "Recipe", threads: Threads) -> None:
         import torch
 
         from energybench.workloads import data
         from energybench.workloads.qnn.training import Trainer, build
 
         self.passes = recipe.epochs
-        self._torch, self._threads, self._cuda = torch, threads, recipe.device == "cuda"
+        self._torch, self._threads, self._device = torch, threads, recipe.device
         self._dataset = data.load(recipe.data, seed=recipe.seed)
         self._model = build(recipe, self._dataset)
         self._trainer = Trainer(self._model, self._dataset, recipe)
 
     def learn(self) -> int:
         """One pass over the training set; its samples, without those of the last, smaller batch."""
-        if self._torch.get_num_threads() != self._threads:
-            self._torch.set_num_threads(self._threads)
+        self._threads.take()
         for _ in range(self._trainer.steps_per_epoch):
             self._trainer.step()
-        if self._cuda:
-            self._torch.cuda.synchronize()
+        synchronise(self._device)
         return self._trainer.steps_per_epoch * self._trainer.recipe.batch
 
     def accuracy(self) -> float:
@@ -193,12 +187,6 @@ def _name(network: "Network") -> str:
     unusual = "".join(f"-{name}{told[name]}" for name in usual if told[name] != usual[name])
     label = points.label(told["wbits"], told["abits"])
     return f"qnn-{data}-{shape}-{label}-epochs{told['epochs']}{unusual}-seed{told['seed']}.safetensors"
-
-
-def _gpu() -> str:
-    import torch
-
-    return "sm_{}{}".format(*torch.cuda.get_device_capability())
 
 
 workload = QnnTrain()
