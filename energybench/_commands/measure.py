@@ -12,7 +12,7 @@ from typing import Any
 from energybench import launch
 from energybench._commands import readings
 from energybench.config import load_settings
-from energybench.meter import open_meter
+from energybench.meter import Meter, open_meter
 from energybench.store import why, write_atomically
 from energybench.terminal import emit, say
 
@@ -29,7 +29,7 @@ def measure(
         _check(output)
     try:
         runs = launch.measure_command(
-            lambda: open_meter(list(settings.probes) or None),
+            lambda: _open(settings.probes),
             command,
             repeat=repeat,
             align=settings.align,
@@ -46,6 +46,14 @@ def measure(
     if output:
         _save(output, data)
     return runs[-1].exit_code
+
+
+def _open(probes: Sequence[str]) -> Meter:
+    """A meter for the command, without what counts this process alone: that would be 0 whatever the command does."""
+    meter = open_meter(list(probes) or None)
+    for index, track in enumerate(meter.tracks):
+        meter.chosen[index] &= track.domain.scope != "process"
+    return meter
 
 
 def _check(output: Path) -> None:
