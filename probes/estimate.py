@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from energybench.cpu_time import cpu_seconds
 from energybench.model import Clock, Domain, Estimate, Reading, Unavailable
-from energybench.probes._cpu_time import cpu_seconds
 
 PRIORITY = 90
 SOURCE = "Cloud Carbon Footprint coefficients, 2026-04"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from energybench.cpu_time import cpu_seconds
 from energybench.model import Clock, Domain, Reading, Unavailable, UnknownNameError
-from energybench.probes._cpu_time import cpu_seconds
 
 ON_REQUEST = True
 PRIORITY = 0

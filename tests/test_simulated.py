@@ -7,7 +7,7 @@ import pytest
 
 from energybench.model import Domain, UnknownNameError
 from energybench.probes import estimate, simulated
-from energybench.probes._cpu_time import cpu_seconds
+from energybench.cpu_time import cpu_seconds
 
 
 @pytest.mark.parametrize(
