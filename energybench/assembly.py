@@ -29,6 +29,10 @@ class Counting(Protocol):
         """Run the work once and say what it did."""
         ...
 
+    def summed(self, parts: Sequence[Mapping[str, Any]]) -> Any:
+        """What several processes did, each as plain values."""
+        ...
+
     def energy(self, counts: Any, priced_by: Any) -> Any:
         """What these counts cost by a named table."""
         ...
@@ -72,7 +76,7 @@ def assemble(point: Point, task: Task, measured: Measured, setting: Setting, cou
     parts |= {"parameters": dict(point.parameters), "results": {name: dump(metric) for name, metric in metrics.items()}}
     if told := extras.details(point.workload.name, task):
         parts["details"] = told
-    if counting and (found := count_operators(parts, task.step, counting, str(setting.protocol["table"]))):
+    if counting and (found := count_operators(parts, task, task.step, counting, str(setting.protocol["table"]))):
         parts["results"] |= {name: dump(one) for name, one in _counted(*found, task.samples).items()}
     return parse(parts)
 
@@ -221,15 +225,18 @@ def _timing(measured: Measured) -> dict[str, float]:
 
 
 def count_operators(
-    parts: dict[str, Any], work: Callable[[], object], counting: Counting, table: str
+    parts: dict[str, Any], worker: object, work: Callable[[], object], counting: Counting, table: str
 ) -> tuple[Any, Any] | None:
     """The work of one step once more, outside the windows, with its operators counted; scaled to all measured steps.
+
+    A worker whose work is in other processes counts there, and offers `counts()`.
 
     Returns:
         The counts of this one step, and what they cost by the table; None where nothing was seen to run: numpy's
         work is not 0 J.
     """
-    counts = counting.count(work)
+    elsewhere = getattr(worker, "counts", None)
+    counts = counting.summed(elsewhere()) if elsewhere else counting.count(work)
     if not counts.calls:
         return None
     priced = counting.energy(counts, table)

@@ -154,6 +154,12 @@ def run(
         ),
     ] = None,
     batch: Annotated[str | None, typer.Option(metavar="V,V", help="Short for --param batch=V,V.")] = None,
+    nodes: Annotated[
+        str | None, typer.Option(metavar="V,V", help="Short for --param nodes=V,V: processes that train together.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="V,V", help="Short for --param strategy=V,V, as sync,cultural.")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -187,14 +193,14 @@ def run(
 ) -> int:
     """Measure a matrix of workloads and parameters, a record for each point."""
     from energybench import matrix
+    from energybench._commands import ranks
     from energybench._commands.data import data_values
     from energybench._commands.plan import show_plan
     from energybench._commands.run import measure_points
     from energybench.config import load_settings
 
-    points = matrix.points(
-        workloads, matrix.parse(param or [], {"bits": bits, "batch": batch, "data": data_values(data)})
-    )
+    short = {"bits": bits, "batch": batch, "nodes": nodes, "strategy": strategy, "data": data_values(data)}
+    points = matrix.points(workloads, ranks.with_nodes(matrix.parse(param or [], short), workloads))
     flags = {
         "probes": probe,
         "quick": quick,
@@ -205,6 +211,8 @@ def run(
         "energy_to_accuracy": energy_to_accuracy,
     }
     settings = load_settings(flags | {"table": table, "require": require, "records": output})
+    if (place := ranks.followed(points, settings)) is not None:
+        return place()
     if dry_run:
         return show_plan(points, settings, resume=resume, as_json=json)
     return measure_points(points, settings, resume=resume, as_json=json)

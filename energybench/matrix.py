@@ -87,17 +87,27 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def expand(workload: Workload, given: Mapping[str, Sequence[str]]) -> list[dict[str, Value]]:
-    """Every combination of the values given, the first parameter varying slowest."""
+    """Every combination of the values given, the first parameter varying slowest.
+
+    A workload may offer a `matrix`: values of some parameters that are compared where none of these are given.
+    """
     for name in given:
         if name not in workload.parameters:
             raise UnknownNameError(f"{workload.name} has no parameter {name!r}; {suggest(name, workload.parameters)}")
+    offered = _offered(workload, given)
     choices = [
         list(dict.fromkeys(convert(workload.name, name, parameter, text) for text in given[name]))
         if name in given
-        else [parameter.default]
+        else list(offered.get(name, [parameter.default]))
         for name, parameter in workload.parameters.items()
     ]
     return [dict(zip(workload.parameters, values, strict=True)) for values in itertools.product(*choices)]
+
+
+def _offered(workload: Workload, given: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[Value]]:
+    """What a workload compares by itself; each parameter gives way to what is given of it."""
+    offered: Mapping[str, Sequence[Value]] = getattr(workload, "matrix", {})
+    return {name: values for name, values in offered.items() if name not in given}
 
 
 def convert(workload: str, name: str, parameter: Parameter, text: str) -> Value:

@@ -99,7 +99,8 @@ class Window(Part):
     """One measured window, as the meter gave it: the gaps between steps are in its seconds and joules.
 
     Of a run to an accuracy: one pass over the training set, `training_pass` (from 1) of repeat `round`, and the
-    held-out accuracy that was found after it.
+    held-out accuracy that was found after it. Of work in many processes: `communication` has how many `nodes` there
+    were, and their `cpu_seconds`, `communication_cpu_seconds` (of these, moving bytes) and `waiting_seconds` (blocked).
     """
 
     seconds: Positive
@@ -113,6 +114,7 @@ class Window(Part):
     estimated: EstimatedEnergy | None = None
     flags: list[str] = []
     trace: list[list[JsonValue]] | None = None
+    communication: dict[str, float] | None = None
     training_pass: Count | None = None
     accuracy: float | None = None
 

@@ -25,7 +25,15 @@ SMALLER_IS_BETTER = (
     "joules",
 )
 UNITS = {"bytes": "B", "seconds": "s"}
-"""What the last word of a name says of its unit."""
+"""What the last word of a name says of its unit, `_per_step` left out."""
+COUNTED: Mapping[str, Provenance] = {
+    "operand_bytes": "modelled",
+    "payload_bytes": "modelled",
+    "tcp_bytes": "measured",
+    "wire_bytes": "measured",
+}
+"""Where bytes come from whatever the joules are: what operators and exchanges say that they move, and the kernel's own
+counters. Bytes of other kinds come from where the joules do."""
 COSTS = ("J", "W", "s", "B")
 
 
@@ -153,10 +161,19 @@ def traffic_metrics(windows: Sequence[Window], provenance: Provenance) -> dict[s
         f"{kind}_per_sample": repeated(
             [w.traffic[kind] / w.samples for w in windows],
             unit="B",
-            provenance="modelled" if kind == "operand_bytes" else provenance,
+            provenance=bytes_from(kind, provenance),
         )
         for kind in sorted(kinds)
     }
+
+
+def bytes_from(kind: str, provenance: Provenance) -> Provenance:
+    """Where bytes of a kind come from, beside joules of that provenance."""
+    return COUNTED.get(kind, provenance)
+
+
+def _what(name: str) -> str:
+    return name.removesuffix("_per_step")
 
 
 def quality_metrics(quality: Mapping[str, float], judged: int | None = None) -> dict[str, Metric]:
@@ -167,9 +184,9 @@ def quality_metrics(quality: Mapping[str, float], judged: int | None = None) -> 
     metrics = {
         name: exact(
             float(value),
-            unit=UNITS.get(name.rpartition("_")[2], "1"),
-            provenance="measured",
-            higher_is_better=not name.endswith(SMALLER_IS_BETTER),
+            unit=UNITS.get(_what(name).rpartition("_")[2], "1"),
+            provenance="modelled" if _what(name) == "payload_bytes" else "measured",
+            higher_is_better=not _what(name).endswith(SMALLER_IS_BETTER),
         )
         for name, value in quality.items()
     }

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from energybench.dephase import Sensor
+from energybench.distributed import readers
+from energybench.distributed.readers import Windowed
 from energybench.measurement import Measurement
 from energybench.meter import Meter
 from energybench.model import Clock, Domain, Energy, Learner, Task, Unavailable
@@ -74,7 +76,7 @@ def measure(task: Task, bench: Bench, *, steps: int, lead: int, gap: float, offs
     """
     bench.sleep(offset)
     _run(task, bench, lead, gap)
-    gap_seconds, values = _watched(bench, lambda: _run(task, bench, steps, gap))
+    gap_seconds, values = _watched(task, bench, lambda: _run(task, bench, steps, gap))
     return {"steps": steps, "samples": steps * task.samples, "gap_seconds": gap_seconds, **values}
 
 
@@ -86,17 +88,25 @@ def measure_pass(task: Task, learner: Learner, bench: Bench) -> dict[str, Any]:
     end = bench.clock() + int(2e9 * slowest_tick(bench.meter))
     while bench.clock() < end:
         task.step()
-    samples, values = _watched(bench, learner.learn)
+    samples, values = _watched(task, bench, learner.learn)
     return {"steps": 1, "samples": samples, **values}
 
 
-def _watched(bench: Bench, body: Callable[[], T]) -> tuple[T, dict[str, Any]]:
-    """What the body gave, and what the window around it measured; throttling meanwhile is flagged."""
+def _watched(task: Task, bench: Bench, body: Callable[[], T]) -> tuple[T, dict[str, Any]]:
+    """What the body gave, and what the window around it measured; throttling meanwhile is flagged.
+
+    A task that runs in many processes has each read what it alone can; the windows there are open a little longer.
+    """
     before = bench.meter.state()
+    spread = task if isinstance(task, Windowed) else None
+    if spread:
+        spread.open_windows()
     window = bench.meter.window(align=bench.align, trace_hz=bench.trace_hz)
     with window:
         given = body()
     values = plain(window)
+    if spread:
+        values = readers.merged(values, spread.close_windows(), leader=spread.host, devices=readers.uuids(before))
     if bench.trace_hz:
         values["trace"] = [list(sample) for sample in window.trace]
     after = bench.meter.state()

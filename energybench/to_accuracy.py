@@ -48,7 +48,7 @@ def assemble(
     found = metrics(target, measured.windows, measured.idles, alias, setting.provenance)
     if counting:
         learner = make_learner(point.workload.name, task, target.repeats[0].seed)
-        counted = count_operators(parts, learner.learn, counting, str(setting.protocol["table"]))
+        counted = count_operators(parts, learner, learner.learn, counting, str(setting.protocol["table"]))
         found |= _counted(found, *counted) if counted else {}
     if target.reached < len(target.repeats):
         parts["flags"].append("target-not-reached")
@@ -88,7 +88,7 @@ def metrics(
         "samples": ([float(one.samples) for one in target.repeats], "1", "measured"),
     }
     for kind in sorted(set.intersection(*(set(w.traffic) for w in whole))):
-        amounts[kind] = ([w.traffic[kind] for w in whole], "B", "modelled" if kind == "operand_bytes" else provenance)
+        amounts[kind] = ([w.traffic[kind] for w in whole], "B", results.bytes_from(kind, provenance))
     joules = results.energy_metrics(whole, idles, alias, {place for place, ended in enumerate(reached) if ended})
     joules |= _estimated(whole, reached)
     found |= {

@@ -8,10 +8,11 @@ are counted all the same.
 import importlib.util
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from energybench import operations
 from energybench.model import Clock, Domain, Reading, Unavailable
@@ -28,6 +29,7 @@ __all__ = [
     "count",
     "energy",
     "open_probe",
+    "summed",
     "table",
     "tables",
 ]
@@ -191,6 +193,25 @@ def count(work: Callable[[], object]) -> Counts:
     with operations.counting(mode), mode:
         work()
     return _counts(tally)
+
+
+def summed(parts: Iterable[Mapping[str, Any]]) -> Counts:
+    """The counts of work that ran in several processes, from the plain values (`dataclasses.asdict`) of each."""
+    whole: dict[str, Counter[str]] = {name: Counter() for name in ("operations", "calls", "unmapped")}
+    numbers: Counter[str] = Counter()
+    for part in parts:
+        numbers.update({name: part[name] for name in ("read_bytes", "written_bytes", "flops")})
+        for name, counted in whole.items():
+            counted.update(part[name])
+    operations, calls, unmapped = (dict(sorted(counted.items())) for counted in whole.values())
+    return Counts(
+        read_bytes=numbers["read_bytes"],
+        written_bytes=numbers["written_bytes"],
+        operations=operations,
+        flops=numbers["flops"],
+        calls=calls,
+        unmapped=unmapped,
+    )
 
 
 def _domain() -> Domain:

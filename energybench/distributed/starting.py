@@ -1,0 +1,125 @@
+"""Starting local ranks: all under one torchrun, or each by itself."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from energybench.cpu_time import follow, reaping
+
+MODULE = "energybench.distributed.rank"
+PREFIX = "ENERGYBENCH_RANK_PREFIX"
+"""A command that each local rank is started through, with {rank} for its number: `taskset -c {rank}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many ranks, and what becomes of them when one is lost.
+
+    Attributes:
+        nodes: how many ranks.
+        independent: each is launched by itself and may die while the others go on; else they are one gang, and one
+            that dies has all started anew.
+        restarts: how often a lost rank, or the gang, is started anew.
+        timeout: seconds that a rank waits for its peers at most, and the leader for an answer to a sign of life.
+        threads: of each rank.
+    """
+
+    nodes: int
+    independent: bool = False
+    restarts: int = 3
+    timeout: float = 60.0
+    threads: int = 1
+
+
+class Processes:
+    """The started processes of a plan: torchrun's agents, or the ranks themselves.
+
+    Args:
+        plan: what is started.
+        folder: for their output.
+        told: what their environment must have.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, told: Mapping[str, str]) -> None:
+        self._plan, self._folder, self._told = plan, folder, told
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def log(self) -> Path:
+        """What the ranks and torchrun wrote."""
+        return self._folder / "ranks.log"
+
+    def start(self) -> None:
+        """Start all ranks."""
+        prefix = os.environ.get(PREFIX, "")
+        if self._plan.independent:
+            for rank in range(self._plan.nodes):
+                self.start_one(rank)
+        elif prefix:
+            for rank in range(self._plan.nodes):
+                self._spawn(rank, [*_prefix(prefix, rank), *self._torchrun(rank)], {})
+        else:
+            self._spawn(0, self._torchrun(None), {})
+
+    def start_one(self, rank: int) -> None:
+        """Start one rank by itself, as a node that comes (back) to a mailbox."""
+        place = {"RANK": rank, "WORLD_SIZE": self._plan.nodes, "LOCAL_RANK": rank}
+        command = [*_prefix(os.environ.get(PREFIX, ""), rank), sys.executable, "-m", MODULE]
+        self._spawn(rank, command, {name: str(value) for name, value in place.items()})
+
+    def ended(self) -> bool:
+        """Whether one that should be there has ended; of independent ranks, whether all have."""
+        states = [process.poll() is not None for process in self._running.values()]
+        return all(states) if self._plan.independent else any(states)
+
+    def last_words(self) -> str:
+        """The last line that a rank wrote, where it wrote one."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def stop(self, patience: float = 10.0) -> None:
+        """Wait for all to end; what does not is killed with its children."""
+        with reaping():
+            for process in self._running.values():
+                try:
+                    process.wait(timeout=patience)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, 9)
+                    process.wait()
+        self._running.clear()
+
+    def _torchrun(self, node: int | None) -> list[str]:
+        """One agent for all ranks (None), or the agent of one node among several that meet at MASTER_ADDR."""
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--monitor-interval=0.1", "--rdzv-backend=c10d"]
+        restarts = f"--max-restarts={self._plan.restarts}"
+        if node is None:
+            places = [f"--nproc-per-node={self._plan.nodes}", "--nnodes=1", "--rdzv-endpoint=localhost:0"]
+        else:
+            address, port = os.environ.get("MASTER_ADDR", "localhost"), os.environ.get("MASTER_PORT", "29400")
+            places = ["--nproc-per-node=1", f"--nnodes={self._plan.nodes}", f"--rdzv-endpoint={address}:{port}"]
+            local = os.environ.get("ENERGYBENCH_RANK_ADDRESS", "")
+            places += [f"--local-addr={local.format(rank=node)}"] if local else []
+        return [*torchrun, restarts, f"--rdzv-id={os.getpid()}", *places, "-m", MODULE]
+
+    def _spawn(self, number: int, command: list[str], more: Mapping[str, str]) -> None:
+        threads = str(self._plan.threads)
+        environ = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", **self._told, **more}
+        if PREFIX not in os.environ:
+            environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        with self.log.open("ab") as log:
+            # A group of its own: Ctrl-C is the leader's, which ends the ranks in good order.
+            process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                       start_new_session=True)  # fmt: skip
+        follow(process.pid)
+        self._running[number] = process
+
+
+def _prefix(text: str, rank: int) -> list[str]:
+    return shlex.split(text.format(rank=rank)) if text else []
