@@ -1,0 +1,75 @@
+"""A node's state on disk: written whole or not at all, two of them kept, and a damaged one told from a good one."""
+
+import hashlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+KEPT = 2
+_NAME = re.compile(r"step-(\d+)\.checkpoint")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read back."""
+
+
+class Checkpoints:
+    """The checkpoints of one run of one node.
+
+    Args:
+        folder: of them alone.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def steps(self) -> list[int]:
+        """At which steps there is one, the oldest first."""
+        found = (_NAME.fullmatch(path.name) for path in self._folder.glob("step-*.checkpoint"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def write(self, step: int, state: dict[str, Any]) -> None:
+        """Keep the state at a step, and the one before it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        data = buffer.getvalue()
+        path = self._path(step)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(hashlib.sha256(data).digest() + data)
+        part.replace(path)
+        for old in self.steps()[:-KEPT]:
+            self._path(old).unlink(missing_ok=True)
+
+    def read(self, step: int) -> dict[str, Any]:
+        """The state at a step.
+
+        Raises:
+            CheckpointError: the file is damaged, or gone.
+        """
+        path = self._path(step)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(
+                f"checkpoint {path} cannot be read ({error.strerror}); run again from the start"
+            ) from error
+        digest, data = content[:32], content[32:]
+        if hashlib.sha256(data).digest() != digest:
+            raise CheckpointError(
+                f"checkpoint {path} is damaged; remove it to go on from the one before, or from the start"
+            )
+        state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
+        return state
+
+    def forget(self) -> None:
+        """Remove all of them."""
+        for step in self.steps():
+            self._path(step).unlink(missing_ok=True)
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step:09}.checkpoint"
