@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import energybench
-from energybench import extras, host, results, sums
+from energybench import communication, extras, host, results, sums
 from energybench.dephase import Sensor, residual
 from energybench.model import Provenance, Task
 from energybench.quiet import Quiet
@@ -127,6 +127,7 @@ def _metrics(measured: Measured, alias: Alias, task: Task, name: str, provenance
     metrics = {
         **results.energy_metrics(windows, measured.idles, alias),
         **results.estimate_metrics(windows),
+        **communication.metrics(windows, measured.idles),
         **results.time_metrics(windows),
         **results.traffic_metrics(windows, provenance),
         **results.quality_metrics(extras.judged(name, task.evaluate()), getattr(task, "judged", None)),

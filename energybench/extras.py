@@ -14,7 +14,12 @@ RESERVED = frozenset(
     {
         *COUNTED,
         *(f"{kind}joules_per_sample" for kind in ("", "net_", "estimated_")),
-        *(f"{kind}_bytes_per_sample" for kind in ("dram", "wire", "payload", "pcie", "nvlink")),
+        *(
+            f"{kind}{spent}_joules_per_sample"
+            for kind in ("", "estimated_")
+            for spent in ("communication_cpu", "waiting")
+        ),
+        *(f"{kind}_bytes_per_sample" for kind in ("dram", "wire", "tcp", "payload", "pcie", "nvlink")),
         "seconds_per_sample",
         "samples_per_second",
         "accuracy",

@@ -164,12 +164,16 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Joules by a power model where nothing can be read: an interval, not a sigma. Never added to anything."""
+    """Joules by a power model where nothing can be read: an interval, not a sigma. Never added to anything.
+
+    `idle_watts`: what the model says of the machine at rest, which is in the joules; None where it says nothing.
+    """
 
     joules: float
     low: float
     high: float
     model: str
+    idle_watts: float | None = None
     provenance: Provenance = "estimated"
 
 

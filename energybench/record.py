@@ -81,6 +81,7 @@ class EstimatedEnergy(Part):
     low: NonNegative
     high: NonNegative
     model: str
+    idle_watts: NonNegative | None = None
     provenance: Literal["estimated"] = "estimated"
 
 

@@ -60,6 +60,7 @@ def summed_estimate(windows: Sequence[Window]) -> EstimatedEnergy | None:
         low=math.fsum(p.low for p in parts),
         high=math.fsum(p.high for p in parts),
         model=parts[0].model,
+        idle_watts=parts[0].idle_watts,
     )
 
 

@@ -110,7 +110,11 @@ class EstimateProbe:
         source = self.domains["node.estimate"]
         assert isinstance(source, Domain)
         return Estimate(
-            joules=joules, low=joules / factor, high=joules * factor, model=f"{source.source}, ×/÷ {factor:g}"
+            joules=joules,
+            low=joules / factor,
+            high=joules * factor,
+            model=f"{source.source}, ×/÷ {factor:g}",
+            idle_watts=self.model.idle_watts * self._threads,
         )
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 JOULES = ("joules", "estimated_joules")
 BYTES = ("dram_bytes", "operand_bytes")
+NETWORK = ("payload_bytes", "tcp_bytes", "wire_bytes")
 
 
 def result_tables(records: Sequence[Mapping[str, Any]]) -> "list[Table]":
@@ -69,8 +70,9 @@ def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
     """One table, headed by `name` and by what its points share."""
     shared = _shared([one["parameters"] for one in records])
     title = f"{name}, per sample" + (f" ({_text(shared)})" if shared else "")
-    headings = ("parameters", "energy", "modelled", "bytes", "accuracy", "time")
-    drawn = table(*headings, title=title)
+    talking = any(f"{kind}_per_step" in one["results"] for kind in NETWORK for one in records)
+    network = ["network, a step and node"] if talking else []
+    drawn = table("parameters", "energy", "modelled", "bytes", *network, "accuracy", "time", title=title)
     for record in sorted(records, key=_by_parameters):
         results = record["results"]
         drawn.add_row(
@@ -78,6 +80,7 @@ def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
             _energy(results),
             _plain(results.get("modelled_joules_per_sample"), "J"),
             _bytes(results),
+            *([_network(results)] if talking else []),
             "–" if "accuracy" not in results else f"{results['accuracy']['value']:.2%}",
             _value(results["seconds_per_sample"], "s") if "seconds_per_sample" in results else "–",
         )
@@ -111,6 +114,12 @@ def _bytes(results: Mapping[str, Any], per: str = "per_sample") -> str:
         return "–"
     metric = results[f"{name}_{per}"]
     return f"{_plain(metric, 'B')} ({name.removesuffix('_bytes')}, {metric['provenance']})"
+
+
+def _network(results: Mapping[str, Any]) -> str:
+    """What a node sends in a step: its messages, what they are on TCP, and on the interface with every header."""
+    found = [(kind, results[f"{kind}_per_step"]) for kind in NETWORK if f"{kind}_per_step" in results]
+    return ", ".join(f"{_plain(metric, 'B')} {kind.removesuffix('_bytes')}" for kind, metric in found) or "–"
 
 
 def _plain(metric: Mapping[str, Any] | None, unit: str) -> str:

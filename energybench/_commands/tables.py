@@ -66,7 +66,9 @@ def workload_table(workloads: Mapping[str, Mapping[str, Any]]) -> "RenderableTyp
         drawn.add_row(name, "", "", "", entry.get("summary") or f"cannot be loaded: {entry['unavailable']}")
         for key, parameter in entry.get("parameters", {}).items():
             choices = ", ".join(str(choice) for choice in parameter.get("choices", ()))
-            drawn.add_row("", key, str(parameter["default"]), choices, parameter["help"])
+            compared = ", ".join(map(str, parameter.get("compared", ())))
+            default = f"{parameter['default']}; run compares {compared}" if compared else str(parameter["default"])
+            drawn.add_row("", key, default, choices, parameter["help"])
     return drawn
 
 
@@ -90,6 +92,8 @@ def _describe_workload(name: str) -> dict[str, Any]:
     except Exception as error:  # one that needs what is not installed must not hide the others
         return {"unavailable": describe(error)}
     parameters = {key: _describe_parameter(parameter) for key, parameter in workload.parameters.items()}
+    for key, values in getattr(workload, "matrix", {}).items():
+        parameters[key]["compared"] = list(values)
     return {"version": workload.version, "summary": workload.summary, "parameters": parameters}
 
 

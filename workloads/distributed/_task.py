@@ -52,7 +52,7 @@ class Training:
         self.judged = len(self._labels)
         self._key = f"{recipe.key}-{next(_numbers)}"
         self._made: Gang | None = None
-        self._passes = itertools.count(1)
+        self._passes, self._learning = itertools.count(1), ""
         self._whole: Whole | None = None
         self._stepped, self._stepping = 0, 0.0
         gangs.use(self._plan)
@@ -132,9 +132,11 @@ class Training:
 
     def learner(self, seed: int) -> "Learning":
         """The training from its start, with another seed; a pass is a round."""
-        run = f"pass-{next(self._passes)}"
-        self._begin(run, seed)
-        return Learning(self, run, seed)
+        if self._learning:
+            self.call("end", run=self._learning, seed=seed)
+        self._learning = f"pass-{next(self._passes)}"
+        self._begin(self._learning, seed)
+        return Learning(self, self._learning, seed)
 
     def close(self) -> None:
         """Have the nodes forget this training, and let them go where nobody else wants them."""

@@ -1,4 +1,4 @@
-"""One training on one node: its network, its optimizer, its order of samples, and the strategy that ties it to others."""
+"""One training on one node: its network, optimizer and order of samples, and the strategy that ties it to others."""
 
 import math
 from collections.abc import Callable
@@ -47,8 +47,8 @@ class Learning:
         first = {key: value.clone() for key, value in self.net.state_dict().items()}
         self.strategy = strategies.make(
             strategies.Context(
-                recipe=recipe, seat=seat, run=run, seed=seed, net=self.net, shard=self.shard, group=group, ledger=ledger,
-                warn=warn,
+                recipe=recipe, seat=seat, run=run, seed=seed, net=self.net, shard=self.shard, group=group,
+                ledger=ledger, warn=warn,
             )
         )  # fmt: skip
         self.net.load_state_dict(first)  # settling a strategy's buffers has not moved them

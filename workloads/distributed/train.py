@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 STRATEGIES = ("isolated", "own-outputs", "star", "sync", "local", "cultural", "distilled")
 CODECS = ("confidence", "fp32", "4bit", "top1", "representation", "sign")
 _STEPS, _QUICK_STEPS = 1000, 400
+# Similarities between samples are smaller numbers than a cross-entropy.
+_WEIGHTS = {"representation": 30.0}
 
 
 class DistTrain:
@@ -49,7 +51,8 @@ class DistTrain:
         "steps": Parameter(default=0, help="of the training, 0: 1000, with --quick 400"),
         "batch": Parameter(default=32, help="labelled samples a step and node"),
         "every": Parameter(default=10, help="steps between two exchanges of local and cultural"),
-        "weight": Parameter(default=1.0, help="of the loss against what others told"),
+        "weight": Parameter(default=0.0, help="of the loss against what others told, 0: by the codec (1; of "
+                                              "representation 30)"),
         "learning_rate": Parameter(default=0.05, help="of SGD with momentum 0.9, at the start; it falls on a cosine"),
         "checkpoint": Parameter(default=100, help="steps between two checkpoints of the training, 0: none"),
         "checkpoints": Parameter(default="", help="a folder for them, which a later run goes on from; empty: for this "
@@ -76,6 +79,7 @@ class DistTrain:
         check_device(values["device"])
         values["steps"] = values["steps"] or (_QUICK_STEPS if quick else _STEPS)
         values["same_shard"] = values["shards"] == "same"
+        values["weight"] = values["weight"] or _WEIGHTS.get(values["codec"], 1.0)
         recipe = _recipe.recipe(values)
         from energybench.workloads.distributed._task import Training
 

@@ -45,7 +45,8 @@ class Cultural(Isolated):
             logits, hidden = self.context.net(self._shared(number))
             with ledger.exchanging():
                 values = logits if self._codec.source == "logits" else hidden
-                self._carrier.put(number, self._codec.encode(values))
+                # Codecs work on the host; a group on GPUs sends from there.
+                self._carrier.put(number, self._codec.encode(values.cpu()).to(values.device))
 
     def loss(self, step: int) -> Tensor | None:
         """How far the node is from what it has heard, on one batch of the shared inputs; weighed in slowly."""

@@ -1,7 +1,8 @@
 """`distilled`: the older idea: many nodes learn alone, and afterwards one network is taught by all of them.
 
-Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (arXiv 1503.02531). The nodes train by the whole
-schedule; then they tell their outputs on all shared inputs once, and node 0 trains a student by the schedule once more.
+Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (arXiv 1503.02531). The nodes train by the
+whole schedule; then they tell their outputs on all shared inputs once, and node 0 trains a student by the schedule
+once more.
 """
 
 import torch
@@ -46,11 +47,13 @@ class Distilled(Isolated):
             return
         context, recipe = self.context, self.context.recipe
         with torch.no_grad(), context.ledger.exchanging():
-            message = self._codec.encode(context.net(context.shard.shared)[0])
+            logits = context.net(context.shard.shared)[0]
+            message = self._codec.encode(logits.cpu()).to(logits.device)
             told = [torch.empty_like(message) for _ in range(recipe.nodes)]
             dist.all_gather(told, message, group=context.group)
             rows, classes = len(context.shard.shared), context.shard.classes
-            self._targets = torch.stack([self._codec.decode(one, rows, classes) for one in told]).mean(0)
+            targets = torch.stack([self._codec.decode(one.cpu(), rows, classes) for one in told]).mean(0)
+            self._targets = targets.to(logits.device)
         context.ledger.sent += wire.all_gather(message.nbytes, recipe.nodes, context.seat.place.rank)
         context.net.load_state_dict(self._first)
 
