@@ -16,6 +16,7 @@ SITE := site
 
 # One point set, and the whole quick matrix, of each workload.
 QNN := qnn-train qnn-infer
+DISTRIBUTED := dist-train
 EQPROP := eqprop-relax eqprop-train bp-train bptt-train eqprop-analog
 
 .PHONY: help setup report report-full test lint hardware clean links
@@ -29,6 +30,7 @@ setup: $(STAMP) ## create .venv and install everything at the versions of constr
 report: $(STAMP) ## run one point set of each workload, then write and print site/index.html
 	@$(BIN)/energybench run $(QNN) --bits 1,8,32 --quick >/dev/null
 	$(BIN)/energybench run $(EQPROP) --quick >/dev/null
+	$(BIN)/energybench run $(DISTRIBUTED) --nodes 2 --strategy sync,cultural --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
 
 report-full: $(STAMP) ## the quick matrix of every workload, then the report
@@ -37,6 +39,7 @@ report-full: $(STAMP) ## the quick matrix of every workload, then the report
 	$(BIN)/energybench run eqprop-relax --param tolerance=1e-2,1e-4 --param mode=async,sync --quick >/dev/null
 	$(BIN)/energybench run eqprop-train --param estimator=one-sided,random-sign --quick >/dev/null
 	$(BIN)/energybench run eqprop-train bp-train qnn-train --energy-to-accuracy 0.95 --quick >/dev/null
+	$(BIN)/energybench run $(DISTRIBUTED) --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
 
 test: $(STAMP) ## run the tests
