@@ -25,6 +25,7 @@ MEANINGS = {
     "not-steady": "Warm-up ended by its time limit, before the point was steady.",
     "one-core-only": "The driver reads one core of the socket only.",
     "parent-wide": "The counter covers the whole GPU and not the slice alone.",
+    "rank-lost": "A node was lost while it was measured: joules and time hold its restart, bytes are absent.",
     "resumed": "The windows come from more than one session.",
     "sensor-unstudied": "Nobody has published how this GPU's sensor averages, so it is assumed to.",
     "sum-of-rails": "A sum of supply rails, which may miss a regulator or count one twice.",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import analog, bits, bits_figures, crossbar, figures, relaxation, targets
+from energybench.reports import analog, bits, bits_figures, crossbar, figures, relaxation, scaling, targets
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.published import Row
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ENERGY, BITS, RELAXATION, ANALOG, TARGET = (
+ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING = (
     "energy-accuracy-",
     "against-bits-",
     "relaxation-",
     "analog-",
     "to-accuracy-",
+    "scaling-",
 )
 """How the names of our figures begin: those of an earlier run are removed, other files stay."""
 
@@ -79,6 +80,15 @@ def crossbar_terms(stored: Sequence[Stored], name: str, site: Path) -> list[dict
     return _both(draw, f"{ANALOG}{name}", site, lambda panel: crossbar.alt(stored, panel))
 
 
+def against_nodes(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
+    """Time, bytes, joules and accuracy as nodes are added, measured and modelled."""
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return scaling.figures(stored, dark=dark)
+
+    return _both(draw, f"{SCALING}{name}", site, lambda panel: scaling.alt(stored, panel))
+
+
 def to_accuracy(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
     """Accuracy against joules so far, pass by pass."""
 
@@ -91,7 +101,7 @@ def to_accuracy(stored: Sequence[Stored], name: str, site: Path) -> list[dict[st
 def remove_stale(site: Path, shown: Iterable[Mapping[str, Any]]) -> None:
     """Remove figures of ours that no page shows any more."""
     kept = {Path(one[tone]).name for one in shown for tone in ("light", "dark")}
-    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET):
+    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING):
         for file in (site / "figures").glob(f"{start}*.svg"):
             if file.name not in kept:
                 file.unlink()

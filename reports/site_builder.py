@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import bits, crossbar, figures, frames, panels, published, targets
+from energybench.reports import bits, crossbar, figures, frames, panels, published, ranks, targets
 from energybench.reports.flags import meanings
 from energybench.reports.machines import anchor, facts, machines, methods
 from energybench.reports.tables import glance, group_table
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HERE = Path(__file__).parent
-FIGURES = ("figures", "bits", "relaxation", "analog", "terms", "trained")
+FIGURES = ("figures", "bits", "relaxation", "analog", "terms", "scaling", "trained")
 """What a group calls its lists of figures."""
 
 
@@ -113,6 +113,9 @@ def _group(number: int, stored: list[frames.Stored], table: "pd.DataFrame", site
         "relaxation": panels.relaxing(newest, name, site),
         "analog": panels.against_mismatch(newest, name, site),
         "terms": panels.crossbar_terms(newest, name, site),
+        "scaling": panels.against_nodes(newest, name, site),
+        "ranks": ranks.tables(newest),
+        "rank_headings": ranks.HEADINGS,
         "crossbar": crossbar.table(newest),
         "constants": crossbar.sources(newest),
         "published": [*same, *other] if against else [],

@@ -79,6 +79,7 @@ def test_the_wheel_holds_energybench_alone_and_all_of_it(built: Path):
     for data in ("py.typed", "reports/templates/index.html", "reports/static/report.css", "reports/published/qnn.json"):
         assert f"energybench/{data}" in names
     tables = {f"energybench/probes/tables/{file.name}" for file in (ROOT / "probes" / "tables").glob("*.json")}
+    tables |= {f"energybench/{file.relative_to(ROOT)}" for file in (ROOT / "workloads").rglob("*.json")}
     assert tables
     assert tables <= set(names)
 
