@@ -21,8 +21,8 @@ from energybench.workloads.distributed.train import workload
 
 ROWS: Mapping[str, Mapping[str, Any]] = {
     "isolated": {"strategy": "isolated"},
-    "own outputs, fp32": {"strategy": "own-outputs", "codec": "fp32"},
-    "same shard, fp32": {"strategy": "cultural", "codec": "fp32", "shards": "same"},
+    "own outputs fp32": {"strategy": "own-outputs", "codec": "fp32"},
+    "same shard fp32": {"strategy": "cultural", "codec": "fp32", "shards": "same"},
     "sync": {"strategy": "sync"},
     "sync fp16": {"strategy": "sync", "compression": "fp16"},
     "sync PowerSGD": {"strategy": "sync", "compression": "powersgd"},
@@ -133,8 +133,8 @@ def _broken(done: Mapping[str, Any]) -> list[str]:
         "cultural confidence ≥ isolated + 4 and ≥ sync − 2.5": mean["cultural confidence"]
         >= max(alone + 4, best - 2.5),
         "local within 1.0 of sync": abs(mean["local K=10"] - best) <= 1.0,
-        "own outputs < isolated + 1": mean["own outputs, fp32"] < alone + 1,
-        "same shard < isolated + 1": mean["same shard, fp32"] < alone + 1,
+        "own outputs < isolated + 1": mean["own outputs fp32"] < alone + 1,
+        "same shard < isolated + 1": mean["same shard fp32"] < alone + 1,
         "sign < isolated": mean["cultural sign"] < alone,
     }
     return [f"not kept at N=4: {name}" for name, kept in limits.items() if not kept]

@@ -1,4 +1,4 @@
-"""How messages of cultural exchange travel: an all-gather that nobody waits for, or a mailbox that outlives any node."""
+"""How messages of cultural exchange travel: all-gathers that nobody waits for, or a mailbox that outlives any node."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

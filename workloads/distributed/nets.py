@@ -23,7 +23,7 @@ class Net(nn.Module):
 
 
 def make(name: str, shape: tuple[int, int, int], hidden: int, classes: int) -> Net:
-    """`mlp`: one hidden layer; `conv`: two 3x3 convolutions, of 16 and 32 channels, the second of stride 2, before it."""
+    """`mlp`: one hidden layer; `conv`: two 3x3 convolutions of 16 and 32 channels before it, the second of stride 2."""
     height, width, channels = shape
     if name == "mlp":
         return Net(nn.Sequential(nn.Linear(height * width * channels, hidden), nn.ReLU()), hidden, classes)

@@ -1,11 +1,12 @@
 """`sync`: synchronized SGD; DistributedDataParallel averages the gradients of every step over all nodes."""
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Size, Tensor
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook
+from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from energybench.workloads.distributed import wire
@@ -16,6 +17,8 @@ RANK = 2
 """Of PowerSGD's matrices."""
 POWER_START = 2
 """Steps before PowerSGD begins: the fewest that the hook allows with warm starts and error feedback."""
+EPSILON = 1e-8
+"""Keeps a gradient of lower rank than that from dividing by 0, which the hook's default of 0 does."""
 SETTLING = 3
 """Steps until the wrapper's buckets, and PowerSGD's own warm start, are as they stay."""
 
@@ -26,6 +29,7 @@ class Sync(Isolated):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         net, recipe = context.net, context.recipe
+        self._state: powerSGD_hook.PowerSGDState | None = None
         devices = [context.seat.place.local_rank] if recipe.device == "cuda" else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the hooks' own deprecated calls
@@ -46,10 +50,11 @@ class Sync(Isolated):
         if recipe.compression == "fp16":
             hooked.register_comm_hook(group, default_hooks.fp16_compress_hook)
         elif recipe.compression == "powersgd":
-            state = powerSGD_hook.PowerSGDState(
-                process_group=group, matrix_approximation_rank=RANK, start_powerSGD_iter=POWER_START
-            )
-            hooked.register_comm_hook(state, powerSGD_hook.powerSGD_hook)
+            self._state = powerSGD_hook.PowerSGDState(
+                process_group=group, matrix_approximation_rank=RANK, start_powerSGD_iter=POWER_START,
+                orthogonalization_epsilon=EPSILON,
+            )  # fmt: skip
+            hooked.register_comm_hook(self._state, powerSGD_hook.powerSGD_hook)
 
     def _sizes(self) -> list[tuple[int, int]]:
         """Bytes and element size of each all-reduce of a step, from the third on."""
@@ -60,19 +65,33 @@ class Sync(Isolated):
         if compression == "fp16":
             return [(size // 2, 2) for size in sizes]
         if compression == "powersgd":
-            assert len(sizes) == 1, "networks of this folder fit one bucket"
-            return [(size, 4) for size in wire.power_sgd([weight.shape for weight in weights], RANK)]
+            shapes = _by_bucket(weights, sizes)
+            return [(size, 4) for bucket in shapes for size in wire.power_sgd(bucket, RANK)]
         return [(size, 4) for size in sizes]
 
     def _settle(self) -> None:
         """Let the wrapper rebuild its buckets, on gradients that are thrown away."""
-        inputs = self.context.shard.inputs[: self.context.recipe.batch]
+        shard, batch = self.context.shard, self.context.recipe.batch
         for _ in range(SETTLING):
-            self.module(inputs)[0].sum().backward()
+            loss = functional.cross_entropy(self.module(shard.inputs[:batch])[0], shard.labels[:batch])
+            loss.backward()  # type: ignore[no-untyped-call]
             self.context.net.zero_grad(set_to_none=False)
+        if self._state:  # what compression lost of those gradients must not come back
+            for error in self._state.error_dict.values():
+                error.zero_()
 
 
-def make(context: Context) -> nn.Module | Sync:
+def _by_bucket(weights: Iterable[Tensor], sizes: Iterable[int]) -> list[list[Size]]:
+    """The shapes of each bucket's gradients."""
+    rest, found = iter(weights), []
+    for size in sizes:
+        bucket: list[Tensor] = []
+        while sum(weight.nbytes for weight in bucket) < size:
+            bucket.append(next(rest))
+        found.append([weight.shape for weight in bucket])
+    return found
+
+
+def make(context: Context) -> Isolated:
     """The strategy of a node; one node alone has nobody to average with."""
-    torch.manual_seed(context.seed)  # PowerSGD draws its first matrices
-    return Sync(context)
+    return Sync(context) if context.recipe.nodes > 1 else Isolated(context)
