@@ -213,9 +213,10 @@ def run(
     settings = load_settings(flags | {"table": table, "require": require, "records": output})
     if (place := ranks.followed(points, settings)) is not None:
         return place()
-    if dry_run:
-        return show_plan(points, settings, resume=resume, as_json=json)
-    return measure_points(points, settings, resume=resume, as_json=json)
+    with ranks.led(points):
+        if dry_run:
+            return show_plan(points, settings, resume=resume, as_json=json)
+        return measure_points(points, settings, resume=resume, as_json=json)
 
 
 @app.command()

@@ -106,7 +106,9 @@ def _watched(task: Task, bench: Bench, body: Callable[[], T]) -> tuple[T, dict[s
         given = body()
     values = plain(window)
     if spread:
-        values = readers.merged(values, spread.close_windows(), leader=spread.host, devices=readers.uuids(before))
+        parts = spread.close_windows()
+        own = readers.uuids(before)
+        values = readers.merged(values, parts, leader=spread.host, nodes=spread.nodes, devices=own)
     if bench.trace_hz:
         values["trace"] = [list(sample) for sample in window.trace]
     after = bench.meter.state()

@@ -1,6 +1,7 @@
 """`energybench run` under torchrun or Slurm: rank 0 measures, every other process becomes a rank of its run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -32,7 +33,30 @@ def followed(points: Sequence[Point], settings: Settings) -> Callable[[], int] |
 
         gangs.expect(said)
         return None
-    return partial(_follow, place, said)
+    return partial(_follow, place, said, _patience(points))
+
+
+@contextmanager
+def led(points: Sequence[Point]) -> Iterator[None]:
+    """Around what a leader does: where it has nothing to do, or fails before it begins, the other ranks are let go."""
+    try:
+        yield
+    finally:
+        spread = any(isinstance(point.workload, Spread) for point in points)
+        if spread and (place := given()) is not None:
+            from energybench.distributed import gangs
+
+            gangs.release(place)
+
+
+def _patience(points: Sequence[Point]) -> float:
+    """Seconds that ranks wait for one another at the start."""
+    from energybench.distributed.starting import START_SECONDS
+
+    found = [{"timeout": one.workload.parameters.get("timeout")} for one in points]
+    defaults = [float(one["timeout"].default) for one in found if one["timeout"] is not None]
+    given_ones = [float(point.parameters["timeout"]) for point in points if "timeout" in point.parameters]
+    return max(START_SECONDS, *(given_ones or defaults))
 
 
 def asked(points: Sequence[Point], settings: Settings) -> dict[str, Any]:
@@ -46,7 +70,7 @@ def asked(points: Sequence[Point], settings: Settings) -> dict[str, Any]:
     return told | {"seed": settings.seed, "quick": settings.quick, "energy_to_accuracy": settings.energy_to_accuracy}
 
 
-def _follow(place: Given, said: Mapping[str, Any]) -> int:
+def _follow(place: Given, said: Mapping[str, Any], timeout: float) -> int:
     from energybench.distributed import rank
 
-    return rank.follow(place, asked=said)
+    return rank.follow(place, asked=said, timeout=timeout)

@@ -22,10 +22,14 @@ class Channel:
 
     Args:
         connection: a connected stream socket, which the channel owns from now on.
+
+    Attributes:
+        longest: bytes of a line at most.
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket, self._buffer = connection, bytearray()
+        self._socket, self._buffer, self._searched = connection, bytearray(), 0
+        self.longest = LONGEST
         connection.settimeout(None)
 
     def fileno(self) -> int:
@@ -57,13 +61,14 @@ class Channel:
             ChannelError: the other side is gone, or sent something else.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        while b"\n" not in self._buffer:
+        while (end := self._buffer.find(b"\n", self._searched)) < 0:
+            self._searched = len(self._buffer)
             left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
             if not select.select([self._socket], [], [], left)[0]:
                 return None
             self._fill()
-        line, _, rest = self._buffer.partition(b"\n")
-        self._buffer = rest
+        line = self._buffer[:end]
+        self._buffer, self._searched = self._buffer[end + 1 :], 0
         return _message(line)
 
     def close(self) -> None:
@@ -78,8 +83,8 @@ class Channel:
         if not data:
             raise ChannelError("the other side closed the connection")
         self._buffer += data
-        if len(self._buffer) > LONGEST:
-            raise ChannelError(f"a message of more than {LONGEST} bytes")
+        if len(self._buffer) > self.longest:
+            raise ChannelError(f"a message of more than {self.longest} bytes")
 
 
 class Listener:
@@ -131,17 +136,27 @@ def connect(address: str, *, timeout: float) -> Channel:
     """
     kind, _, place = address.partition(":")
     try:
-        if kind == "unix":
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(timeout)
-            connection.connect(place)
-        else:
-            host, _, port = place.rpartition(":")
-            connection = socket.create_connection((host, int(port)), timeout=timeout)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Channel(_unix(place, timeout) if kind == "unix" else _tcp(place, timeout))
     except OSError as error:
         raise ChannelError(f"the leader at {address} does not answer ({error.strerror or error})") from error
-    return Channel(connection)
+
+
+def _unix(path: str, timeout: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _tcp(place: str, timeout: float) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=timeout)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def token() -> str:

@@ -1,34 +1,46 @@
 """The leader's side: ranks that run together, told what to do and asked what they read."""
 
 import hmac
+import os
 import select
 import shutil
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from energybench.cpu_time import follow
 from energybench.distributed import readers
 from energybench.distributed.channel import Channel, ChannelError, Listener, token
+from energybench.distributed.door import Door
 from energybench.distributed.given import Given
 from energybench.distributed.seat import Identity, identify
 from energybench.distributed.starting import Plan, Processes
 
 LEADER, TOKEN = "ENERGYBENCH_LEADER", "ENERGYBENCH_LEADER_TOKEN"
-START_SECONDS = 60.0
-"""What starting Python and torch on a busy machine may take beyond the timeout."""
 PINGS = 200
+STRANGER = "it does not know the token of this run"
 
 
-class RankError(RuntimeError):
+class RankError(ValueError):
     """What a rank could not do, in one line with its number."""
 
 
 class RankLostError(RankError):
-    """A rank that ended without a word, or says nothing any more."""
+    """A rank that ended without a word, or says nothing any more.
+
+    Args:
+        message: which one, and why.
+        rank: its number, where one is to blame.
+    """
+
+    def __init__(self, message: str, rank: int = 0) -> None:
+        super().__init__(message)
+        self.rank = rank
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,7 +94,14 @@ class Gang:
         self._made: dict[str, dict[str, Any]] = {}
         self._reads: dict[int, readers.Reads] = {}
         self._listener = Listener(path=self.folder / "leader") if given is None else Listener(host=_our_address(given))
-        self._processes = Processes(plan, self.folder, {LEADER: self._listener.address, TOKEN: self._token})
+        told = {LEADER: self._listener.address, TOKEN: self._token}
+        if meeting := (given.address, given.port) if given else mailbox:
+            told |= {"MASTER_ADDR": meeting[0], "MASTER_PORT": str(meeting[1])}
+        self._processes = Processes(plan, self.folder, told)
+        self._door = Door(self._listener, self._refusal)
+        self._broken_since: float | None = None
+        self._poked = 0.0
+        self._refused = ""
         try:
             found((self._listener.address, self._token))
             self._start(given)
@@ -131,10 +150,16 @@ class Gang:
         return [one for one in answers if one is not None]
 
     def clocks(self) -> list[dict[str, float]]:
-        """By rank, how far its clock is ahead of ours and the round trip of the best of 200 pings, in seconds."""
+        """By rank, how far its clock is ahead of ours and the round trip of the best of 200 pings, in seconds.
+
+        A rank that is lost meanwhile has none.
+        """
         found = []
         for rank in sorted(self._members):
-            pings = [self._ping(self._members[rank]) for _ in range(PINGS)]
+            try:
+                pings = [self._ping(self._members[rank]) for _ in range(PINGS)]
+            except ChannelError:  # the next question finds that it is lost
+                continue
             offset, round_trip = readers.clock_offset(pings)
             found.append({"rank": rank, "offset_seconds": offset, "round_trip_seconds": round_trip})
         return found
@@ -149,16 +174,24 @@ class Gang:
         if self.closed:
             return
         self.closed = True
+        if len(self._members) < self.plan.nodes or any(member.due is not None for member in self._members.values()):
+            self._break_off()
         for member in self._members.values():
-            try:
+            with suppress(ChannelError):
                 member.channel.send({"do": "leave"})
-            except ChannelError:
-                continue
-        self._listener.close()
+        self._door.close()
         self._processes.stop()
         for member in self._members.values():
             member.channel.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _break_off(self) -> None:
+        """End what is under way: nobody waits for it any more."""
+        self._processes.terminate()
+        for member in self._members.values():
+            with suppress(ChannelError):
+                member.channel.send({"do": "fail"})
+            self._kill(member)
 
     def _start(self, given: Given | None) -> None:
         """Start the ranks; where they are given, only ours, beside this process."""
@@ -169,48 +202,66 @@ class Gang:
 
     def _assemble(self) -> None:
         """Wait until every rank is there."""
-        deadline = time.monotonic() + self.plan.timeout + START_SECONDS
-        while len(self._members) < self.plan.nodes:
-            if select.select([self._listener], [], [], 0.1)[0]:
-                self._admit()
-            elif self._processes.ended() and self._given is None:
-                raise RankLostError(f"the ranks ended before they joined: {self._processes.last_words() or 'no word'}")
-            elif time.monotonic() > deadline:
-                missing = [str(rank) for rank in range(self.plan.nodes) if rank not in self._members]
+        patience = max(self.plan.timeout, self.plan.starting)
+        deadline = time.monotonic() + patience
+        while missing := [rank for rank in range(self.plan.nodes) if rank not in self._members]:
+            channels = {member.channel: rank for rank, member in self._members.items()}
+            ready = select.select([*self._door.watched, *channels], [], [], 0.1)[0]
+            for rank in (channels[one] for one in ready if one in channels):
+                self._forget_if_gone(rank)
+            if self._let_in(ready):
+                continue
+            if self._given is None and self._have_ended():
                 raise RankLostError(
-                    f"rank {', '.join(missing)} of {self.plan.nodes} did not join within "
-                    f"{self.plan.timeout + START_SECONDS:.0f} s: start it with the same command, or check its host"
+                    f"the ranks ended before all had joined: {self._processes.last_words() or 'no word'}", missing[0]
+                )
+            if time.monotonic() > deadline:
+                raise RankLostError(
+                    f"rank {', '.join(map(str, missing))} of {self.plan.nodes} did not join within {patience:.0f} s: "
+                    f"start it with the same command, or check its host{self._refused}",
+                    missing[0],
                 )
 
-    def _admit(self) -> Member | None:
-        """Let in the rank that is at the door, or tell it why not."""
-        channel = self._listener.accept()
+    def _have_ended(self) -> bool:
+        """Whether ranks that have not joined never will: their processes are gone, and are not started anew."""
+        return not self._revive() if self.plan.independent else self._processes.ended()
+
+    def _forget_if_gone(self, rank: int) -> None:
+        """A rank that ends while others are waited for: torchrun starts it again."""
+        member = self._members[rank]
         try:
-            hello = channel.receive(5.0)
-            refusal = self._refusal(hello)
-            if hello is None or refusal:
-                channel.send({"refused": refusal or "it said nothing"})
-                channel.close()
-                return None
-            channel.send(self._welcome())
+            member.channel.receive(0.0)
         except ChannelError:
-            channel.close()
-            return None
-        who = Identity(**hello["who"])
-        member = Member(channel=channel, who=who)
-        if who.host == self.host:
-            follow(who.pid)
-        self._members[who.rank] = member
-        return member
+            member.channel.close()
+            del self._members[rank]
+
+    def _let_in(self, ready: Sequence[object]) -> list[Member]:
+        """The ranks that come in by the door."""
+        found = []
+        for channel, hello in self._door.look(ready):
+            member = Member(channel=channel, who=Identity(**hello["who"]))
+            with suppress(ChannelError):  # one that has gone again is lost as any other
+                channel.send(self._welcome())
+            if member.who.host == self.host:
+                follow(member.who.pid)
+            self._members[member.who.rank] = member
+            found.append(member)
+        return found
 
     def _welcome(self) -> dict[str, Any]:
         told = {"epoch": self._epoch, "folder": str(self.folder), "timeout": self.plan.timeout}
         return {**told, "mailbox": self._mailbox}
 
-    def _refusal(self, hello: Mapping[str, Any] | None) -> str | None:
+    def _refusal(self, hello: Mapping[str, Any]) -> str | None:
         """Why a rank may not join; None where it may."""
-        if hello is None or not hmac.compare_digest(str(hello.get("token")), self._token):
-            return "it does not know the token of this run"
+        reason = self._unfit(hello)
+        if reason and reason != STRANGER:
+            self._refused = f"; one was refused: {reason}"
+        return reason
+
+    def _unfit(self, hello: Mapping[str, Any]) -> str | None:
+        if not hmac.compare_digest(repr(hello.get("token")).encode(), repr(self._token).encode()):
+            return STRANGER
         rank, nodes = hello["who"]["rank"], hello["nodes"]
         if nodes != self.plan.nodes:
             return f"it is one of {nodes} ranks, here are {self.plan.nodes}; start all with the same number"
@@ -223,11 +274,20 @@ class Gang:
         return None
 
     def _ask(self, question: Mapping[str, Any]) -> list[Any]:
-        while True:
-            try:
-                return self._round(question)
-            except RankLostError as lost:
-                self._recover(lost)
+        """Ask all; where a rank of a gang is lost, start the gang anew and ask again.
+
+        After an error the gang is closed: ranks that were in the middle of something are of no use any more.
+        """
+        try:
+            while True:
+                try:
+                    self._resume()
+                    return self._round(question)
+                except RankLostError as lost:
+                    self._note(lost)
+        except RankError:
+            self.close()
+            raise
 
     def _round(self, question: Mapping[str, Any]) -> list[Any]:
         """Ask all, and wait for all that are there."""
@@ -235,16 +295,33 @@ class Gang:
         refusals: dict[int, Mapping[str, Any]] = {}
         for rank in list(self._members):
             self._put(rank, question)
-        while any(member.due is not None for member in self._members.values()):
-            for rank in self._ready(question):
+        while self._awaited():
+            ready = self._wait()
+            for rank in [rank for rank, member in self._members.items() if member.channel in ready]:
                 self._take(rank, answers, refusals)
-            if refusals and self._settled(refusals):
-                raise RankError(_first_word(refusals))
+            for member in self._let_in(ready):
+                self._catch_up(member, question)
+            self._judge(refusals)
         if not self._members:
-            raise RankLostError(f"all ranks are lost: {self.losses[-1].reason if self.losses else 'none joined'}")
-        if refusals:
-            raise RankError(_first_word(refusals))
+            last = self.losses[-1]
+            raise RankLostError(f"all ranks are lost, the last one is rank {last.rank}: {last.reason}", last.rank)
         return answers
+
+    def _awaited(self) -> bool:
+        """Whether an answer is to come: from a rank that is there or, where none is, from one that is on its way."""
+        if self._members:
+            return any(member.due is not None for member in self._members.values())
+        return self._revive()
+
+    def _judge(self, refusals: Mapping[int, Mapping[str, Any]]) -> None:
+        """Raise the first cause, once it is known: a rank's own error is one, its peers' broken connections are not."""
+        if not refusals:
+            return
+        rank, error = min(refusals.items(), key=lambda item: (item[1]["peers"], item[0]))
+        if not error["peers"]:
+            raise RankError(f"rank {rank}: {error['line']}")
+        if all(one in refusals for one in self._members):
+            raise RankLostError(f"rank {rank} lost its peers: {error['line']}", rank)
 
     def _put(self, rank: int, question: Mapping[str, Any]) -> None:
         member = self._members[rank]
@@ -255,34 +332,38 @@ class Gang:
         except ChannelError as error:
             self._lose(rank, str(error))
 
-    def _ready(self, question: Mapping[str, Any]) -> list[int]:
-        """The ranks that have said something; newcomers are let in and asked, the silent ones are poked."""
-        door = [self._listener] if self._given is None or self.plan.independent else []
-        waiting = {member.channel.fileno(): rank for rank, member in self._members.items()}
-        watched: list[Any] = [*door, *waiting]
-        ready, _, _ = select.select(watched, [], [], min(self.plan.timeout / 4, 5.0))
-        if self._listener in ready and (member := self._admit()):
-            self._catch_up(member, question)
-        if not ready:
+    def _wait(self) -> list[object]:
+        """Whose channel has something to say, or has somebody at it; the silent ones are poked."""
+        watched: list[Any] = [*self._door.watched, *(member.channel for member in self._members.values())]
+        ready: list[object] = select.select(watched, [], [], min(self.plan.timeout / 4, 5.0))[0]
+        if time.monotonic() > self._poked + min(self.plan.timeout / 4, 5.0):
             self._poke()
-        return [waiting[one] for one in ready if isinstance(one, int)]
+        return ready
 
     def _catch_up(self, member: Member, question: Mapping[str, Any]) -> None:
         """A rank that has come back makes its nodes again and takes part in what is under way."""
         rank = member.who.rank
-        for made in self._made.values():
-            if made is not question:
-                member.channel.send({**made, "id": 0})
+        try:
+            for made in self._made.values():
+                if made is not question:
+                    member.channel.send({**made, "id": 0})
+        except ChannelError as error:
+            self._lose(rank, str(error))
+            return
+        self._tell(f"rank {rank} is back")
         if question["do"] in ("create", "call"):
             self._put(rank, question)
-        self._tell(f"rank {rank} is back")
 
     def _poke(self) -> None:
         """Ask the silent for a sign of life; a rank that gives none within the timeout is lost."""
+        self._poked = time.monotonic()
+        if self.plan.independent:
+            self._revive()
         for rank, member in list(self._members.items()):
             if member.due is None:
                 continue
             if time.monotonic() - member.heard > self.plan.timeout:
+                self._kill(member)
                 self._lose(rank, f"it gave no sign of life for {self.plan.timeout:g} s")
                 continue
             try:
@@ -291,31 +372,30 @@ class Gang:
                 self._lose(rank, str(error))
 
     def _take(self, rank: int, answers: list[Any], refusals: dict[int, Mapping[str, Any]]) -> None:
-        member = self._members.get(rank)
-        if member is None:
-            return
-        try:
-            message = member.channel.receive(5.0)
-        except ChannelError as error:
-            self._lose(rank, str(error), refusals)
-            return
-        member.heard = time.monotonic()
-        if message is None or (message.get("id") != member.due and "error" not in message):
-            return
-        member.due = None
+        """All that a rank has said: `select` does not tell of what is in the channel's buffer already."""
+        while (member := self._members.get(rank)) is not None:
+            try:
+                message = member.channel.receive(0.0)
+            except ChannelError as error:
+                self._lose(rank, str(error), refusals)
+                return
+            if message is None:
+                return
+            member.heard = time.monotonic()
+            if "error" in message or message.get("id", 0) == member.due:
+                self._heed(rank, message, answers, refusals)
+
+    def _heed(
+        self, rank: int, message: Mapping[str, Any], answers: list[Any], refusals: dict[int, Mapping[str, Any]]
+    ) -> None:
+        self._members[rank].due = None
         if "error" not in message:
             answers[rank] = message.get("value")
             return
-        refusals[rank] = message["error"]
         if self.plan.independent:
             self._lose(rank, str(message["error"]["line"]))
-            refusals.pop(rank)
-
-    def _settled(self, refusals: Mapping[int, Mapping[str, Any]]) -> bool:
-        """Whether the first cause is known: a rank's own error is one, its peers' broken connections are not."""
-        if any(not one["peers"] for one in refusals.values()):
-            return True
-        return len(refusals) == len(self._members)
+        else:
+            refusals[rank] = message["error"]
 
     def _lose(self, rank: int, reason: str, refusals: Mapping[int, Mapping[str, Any]] | None = None) -> None:
         """Note that a rank is gone. A gang cannot go on without it; independent ones can, and it is started anew."""
@@ -326,30 +406,57 @@ class Gang:
             return  # it has told why and ended: torchrun ends the others now
         who = f"rank {rank} (process {member.who.pid} on {member.who.name})"
         if not self.plan.independent:
-            raise RankLostError(f"{who} was lost: {reason}")
+            raise RankLostError(f"{who} was lost: {reason}", rank)
         self.losses.append(Loss(rank=rank, reason=reason, resumed_seconds=None))
         self._tell(f"{who} was lost: {reason}; the others go on")
-        if self._given is None and sum(loss.rank == rank for loss in self.losses) <= self.plan.restarts:
-            self._processes.start_one(rank)
+        if self._given is None:
+            self._processes.end(rank)
+        self._revive()
 
-    def _recover(self, lost: RankLostError) -> None:
-        """Wait until torchrun has started the gang anew, and make its nodes again."""
-        used = len(self.losses)
-        if self.plan.independent or used >= self.plan.restarts:
+    def _revive(self) -> bool:
+        """Start independent ranks anew whose processes have ended; whether one is on its way."""
+        if self._given is not None:
+            return False
+        coming = [self._processes.revive(rank) for rank in range(self.plan.nodes) if rank not in self._members]
+        return any(coming)
+
+    def _kill(self, member: Member) -> None:
+        """End a rank that hangs: torchrun starts a gang anew only where a process has ended."""
+        if self._given is None:
+            with suppress(OSError):
+                os.kill(member.who.pid, signal.SIGKILL)
+
+    def _note(self, lost: RankLostError) -> None:
+        """Have torchrun start the gang anew, or raise where it cannot."""
+        if self.plan.independent:
             raise lost
-        begin = time.monotonic()
+        if self._given is not None:
+            raise RankLostError(f"{lost}; start all ranks again, with --resume") from lost
+        if len(self.losses) >= self.plan.restarts:
+            used = f"after {self.plan.restarts} restarts" if self.plan.restarts else "and restarts=0"
+            raise RankLostError(f"{lost}; {used} it is not started anew: look for the cause") from lost
+        self._broken_since = self._broken_since or time.monotonic()
+        self.losses.append(Loss(rank=lost.rank, reason=str(lost), resumed_seconds=None))
         self._tell(f"{lost}; the gang is started anew from its checkpoints")
         for member in self._members.values():
+            with suppress(ChannelError):
+                member.channel.send({"do": "fail"})
             member.channel.close()
         self._members.clear()
         self._epoch += 1
+
+    def _resume(self) -> None:
+        """Wait until a gang that was lost is there again, and have it make its nodes."""
+        if self._broken_since is None:
+            return
         try:
             self._assemble()
         except RankLostError as again:
-            raise RankLostError(f"{lost}; and then: {again}") from lost
-        self.losses.append(Loss(rank=_rank_in(lost), reason=str(lost), resumed_seconds=time.monotonic() - begin))
+            raise RankError(f"{self.losses[-1].reason}; and then {again}") from again
         for made in self._made.values():
             self._round(made)
+        self.losses[-1] = replace(self.losses[-1], resumed_seconds=time.monotonic() - self._broken_since)
+        self._broken_since = None
 
     def _ping(self, member: Member) -> tuple[int, int, int]:
         self._number += 1
@@ -359,7 +466,7 @@ class Gang:
             after = time.perf_counter_ns()
             if message.get("id") == self._number:
                 return before, message["value"], after
-        raise RankLostError(f"rank {member.who.rank} gave no sign of life for {self.plan.timeout:g} s")
+        raise ChannelError(f"it gave no sign of life for {self.plan.timeout:g} s")
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
@@ -367,16 +474,6 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     keys = [key for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
     said = [(key, theirs.get(key, "not given"), ours.get(key, "not given")) for key in keys]
     return ", ".join(f"{key} is {there} there and {here} at the leader" for key, there, here in said)
-
-
-def _first_word(refusals: Mapping[int, Mapping[str, Any]]) -> str:
-    """The error of the rank that is the cause, as far as they tell: peers' broken connections come second."""
-    rank, error = min(refusals.items(), key=lambda item: (item[1]["peers"], item[0]))
-    return f"rank {rank}: {error['line']}"
-
-
-def _rank_in(lost: RankLostError) -> int:
-    return int(str(lost).split()[1])
 
 
 def _plain(reads: readers.Reads) -> dict[str, bool]:

@@ -42,9 +42,9 @@ def given(environ: Mapping[str, str] = os.environ) -> Given | None:
     Raises:
         GivenError: one of them is missing or does not fit.
     """
-    if "RANK" in environ or "WORLD_SIZE" in environ:
+    if environ.get("RANK") or environ.get("WORLD_SIZE"):
         return _checked(_from_torchrun(environ))
-    if int(environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "SLURM_PROCID" in environ:
+    if environ.get("SLURM_PROCID") and _number(environ, "SLURM_STEP_NUM_TASKS", "1") > 1:
         return _checked(_from_slurm(environ))
     return None
 
@@ -57,7 +57,7 @@ def _from_torchrun(environ: Mapping[str, str]) -> Given:
     return Given(
         rank=_number(environ, "RANK"),
         nodes=_number(environ, "WORLD_SIZE"),
-        local_rank=_number(environ, "LOCAL_RANK") if "LOCAL_RANK" in environ else 0,
+        local_rank=_number(environ, "LOCAL_RANK", "0"),
         address=environ["MASTER_ADDR"],
         port=_number(environ, "MASTER_PORT"),
         has_store=environ.get("TORCHELASTIC_USE_AGENT_STORE", "False") == "True",
@@ -69,12 +69,10 @@ def _from_slurm(environ: Mapping[str, str]) -> Given:
     return Given(
         rank=_number(environ, "SLURM_PROCID"),
         nodes=_number(environ, "SLURM_STEP_NUM_TASKS"),
-        local_rank=_number(environ, "SLURM_LOCALID") if "SLURM_LOCALID" in environ else 0,
+        local_rank=_number(environ, "SLURM_LOCALID", "0"),
         address=environ.get("MASTER_ADDR") or first_host(hosts),
         # Jobs that share a host have numbers of their own.
-        port=_number(environ, "MASTER_PORT")
-        if "MASTER_PORT" in environ
-        else 20000 + int(environ.get("SLURM_JOB_ID", "0")) % 20000,
+        port=_number(environ, "MASTER_PORT", str(20000 + _number(environ, "SLURM_JOB_ID", "0") % 20000)),
         has_store=False,
     )
 
@@ -92,11 +90,13 @@ def first_host(hosts: str) -> str:
 def _checked(place: Given) -> Given:
     if not 0 <= place.rank < place.nodes:
         raise GivenError(f"rank {place.rank} of {place.nodes}: ranks go from 0 to {place.nodes - 1}; correct RANK")
+    if not 0 < place.port < 1 << 16:
+        raise GivenError(f"MASTER_PORT={place.port} is no port; give one from 1 to 65535")
     return place
 
 
-def _number(environ: Mapping[str, str], name: str) -> int:
-    text = environ[name]
+def _number(environ: Mapping[str, str], name: str, default: str = "") -> int:
+    text = environ.get(name) or default
     if not text.strip().isdecimal():
         raise GivenError(f"{name}={text!r} is no whole number; correct it, or unset it to start local ranks")
     return int(text)

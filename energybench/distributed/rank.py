@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from energybench import workloads
 from energybench.distributed import gang
@@ -37,10 +37,11 @@ class Rank:
         channel: to the leader.
         seat: its place.
         reader: what reads its sockets and counters.
+        orphaned: its exit code where the leader ends without a word; torchrun starts nothing anew after 0.
     """
 
-    def __init__(self, channel: Channel, seat: Seat, reader: Reader) -> None:
-        self._channel, self._seat, self._reader = channel, seat, reader
+    def __init__(self, channel: Channel, seat: Seat, reader: Reader, *, orphaned: int = 0) -> None:
+        self._channel, self._seat, self._reader, self._orphaned = channel, seat, reader, orphaned
         self._nodes: dict[str, Node] = {}
         self._questions: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._sending = threading.Lock()
@@ -61,31 +62,44 @@ class Rank:
 
     def _listen(self) -> None:
         """In a thread of its own: a sign of life is given while the rank computes, and the leader's end ends it."""
+        let_go = False
         while True:
             try:
                 message = self._channel.receive()
             except ChannelError:
-                os._exit(0)  # the leader is gone: nobody waits for what is under way
+                if let_go:
+                    os._exit(0)
+                self._give_up("the leader is gone; look there for the cause", self._orphaned)
             assert message is not None
             if message["do"] == "ping":
                 self._send({"alive": True})
             elif message["do"] == "clock":
                 self._send({"id": message["id"], "value": time.perf_counter_ns()})
+            elif message["do"] == "fail":
+                # Torchrun starts all anew, and takes an exit of 0 for work that is done.
+                self._give_up("the leader has given up what was under way; it says why", 1)
             elif message["do"] == "leave":
+                let_go = True
                 self._questions.put(None)
-                return
             else:
                 self._questions.put(message)
+
+    def _give_up(self, reason: str, code: int) -> NoReturn:
+        """End at once: nobody waits for what is under way."""
+        _say(f"rank {self._seat.place.rank}: {reason}")
+        os._exit(code)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         with self._sending, suppress(ChannelError):
             self._channel.send(message)
 
     def _complain(self, question: Mapping[str, Any], error: Exception) -> None:
-        traceback.print_exc()
+        if os.environ.get("ENERGYBENCH_TRACEBACK", "0") not in ("", "0"):
+            traceback.print_exception(error)
         line = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, ValueError | OSError | RuntimeError):
             line = f"{type(error).__name__}: {line}"
+        _say(f"rank {self._seat.place.rank}: {line}")
         self._send({"id": question["id"], "error": {"line": line, "peers": is_peers(error)}})
 
     def _answer(self, question: Mapping[str, Any]) -> Any:
@@ -136,19 +150,22 @@ def is_peers(error: Exception) -> bool:
     return named or ("gloo" in words and any(word in words for word in lost)) or "Socket Timeout" in words
 
 
-def join(place: Given, environ: Mapping[str, str], *, asked: Mapping[str, Any] | None = None) -> tuple[Channel, Seat]:
-    """Find the leader and be let in.
+def join(
+    place: Given, leader: tuple[str, str], environ: Mapping[str, str], *, asked: Mapping[str, Any] | None = None
+) -> tuple[Channel, Seat]:
+    """Be let in.
 
     Args:
         place: this rank's.
-        environ: has the leader's address; else the store of all ranks has it.
+        leader: its address and token.
+        environ: of this process.
         asked: what this process was asked to run, where it is not told by the leader alone.
 
     Raises:
         RefusedError: the leader says why not.
         ChannelError: it does not answer.
     """
-    address, token = _leader(place, environ)
+    address, token = leader
     channel = connect(address, timeout=PATIENCE)
     who = asdict(identify(place.rank, environ=environ))
     hello = {"token": token, "who": who, "nodes": place.nodes}
@@ -166,18 +183,25 @@ def join(place: Given, environ: Mapping[str, str], *, asked: Mapping[str, Any] |
     return channel, seat
 
 
-def _leader(place: Given, environ: Mapping[str, str]) -> tuple[str, str]:
-    if gang.LEADER in environ:
-        return environ[gang.LEADER], environ[gang.TOKEN]
+def follow(place: Given, *, asked: Mapping[str, Any], timeout: float) -> int:
+    """Be a rank of the run that rank 0 leads, until it is over; the exit code.
+
+    Args:
+        place: this rank's.
+        asked: what this process was asked to run.
+        timeout: seconds that rank 0 is waited for.
+
+    Raises:
+        MeetingError: it does not come.
+        RefusedError: it says why this rank may not join.
+    """
     from energybench.distributed.meeting import find_leader
 
-    return find_leader(place, timeout=PATIENCE)
-
-
-def follow(place: Given, *, asked: Mapping[str, Any]) -> int:
-    """Be a rank of the run that rank 0 leads, until it is over; the exit code."""
-    channel, seat = join(place, os.environ, asked=asked)
-    return Rank(channel, seat, Reader(channel)).serve()
+    leader = find_leader(place, timeout=timeout)
+    if leader is None:
+        return 0
+    channel, seat = join(place, leader, os.environ, asked=asked)
+    return Rank(channel, seat, Reader(channel), orphaned=1).serve()
 
 
 def main() -> int:
@@ -185,11 +209,15 @@ def main() -> int:
     place = given()
     assert place is not None
     try:
-        channel, seat = join(place, os.environ)
+        channel, seat = join(place, (os.environ[gang.LEADER], os.environ[gang.TOKEN]), os.environ)
     except (RefusedError, ChannelError) as error:
-        print(f"energybench: {error}", file=sys.stderr)  # noqa: T201 -- the log of the ranks
+        _say(str(error))
         return 1
     return Rank(channel, seat, Reader(channel)).serve()
+
+
+def _say(line: str) -> None:
+    print(f"energybench: {line}", file=sys.stderr, flush=True)  # noqa: T201 -- a rank has no terminal of its own
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from energybench.distributed.seat import Identity
 
 MACHINE_WIDE = "machine-wide"
 """Several ranks share the counters of one host: its joules are not those of a node."""
+RANK_LOST = "rank-lost"
+"""A rank was lost in the window, which holds its restart, and of that rank nothing."""
 
 
 class DuplicateReaderError(ValueError):
@@ -35,6 +37,11 @@ class Windowed(Protocol):
     @property
     def host(self) -> str:
         """Where the leader is, whose counters it reads by itself."""
+        ...
+
+    @property
+    def nodes(self) -> int:
+        """How many ranks there are when none is lost."""
         ...
 
     def open_windows(self) -> None:
@@ -79,17 +86,20 @@ class Part:
 
 
 def merged(
-    values: Mapping[str, Any], parts: Sequence[Part], *, leader: str, devices: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    values: Mapping[str, Any], parts: Sequence[Part], *, leader: str, nodes: int,
+    devices: Mapping[str, str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The leader's window with what the ranks read in theirs: joules of other hosts, and bytes.
 
     Joules that another host read over a slightly longer window are scaled to the leader's; what the difference may hide
-    enters their uncertainty. A host is in the total once.
+    enters their uncertainty. A host is in the total once. Where a rank was lost, the window is flagged, and bytes and
+    seconds of communication are absent: those of the others are not the whole.
 
     Args:
         values: of the leader's window.
         parts: one of each rank.
         leader: the leader's host.
+        nodes: how many parts there should be.
         devices: what tells the leader's devices apart, as in `Part`.
 
     Raises:
@@ -106,12 +116,14 @@ def merged(
     total = _total(values, others, hosts)
     told.pop("total", None)
     told |= {"total": total} if total else {}
-    told |= _estimated(values, others) if "estimated" in values else {}
-    told["traffic"] = {**values["traffic"], **traffic(parts)}
-    if spent := communication(parts):
+    if others and (estimated := told.pop("estimated", None)):
+        told |= _estimated(estimated, values["seconds"], others)
+    lost = len(parts) < nodes
+    told["traffic"] = {**values["traffic"], **({} if lost else traffic(parts))}
+    if not lost and (spent := communication(parts)):
         told["communication"] = spent
     shared = len({part.who.host for part in parts}) < len(parts)
-    told["flags"] = [*values["flags"], *([MACHINE_WIDE] if shared else [])]
+    told["flags"] = [*values["flags"], *([MACHINE_WIDE] if shared else []), *([RANK_LOST] if lost else [])]
     return told
 
 
@@ -220,15 +232,17 @@ def _total(values: Mapping[str, Any], others: Sequence[Part], hosts: Mapping[str
     return {**total, "standard_uncertainty": math.sqrt(squares)}
 
 
-def _estimated(values: Mapping[str, Any], others: Sequence[Part]) -> dict[str, Any]:
+def _estimated(own: Mapping[str, Any], seconds: float, others: Sequence[Part]) -> dict[str, Any]:
     """The power model's joules of all hosts, where it has them for each."""
     found = [part.values["host"].get("estimated") for part in others]
-    if not others or not all(found):
+    if not all(found):
         return {}
-    shares = [values["seconds"] / part.seconds for part in others]
-    own = values["estimated"]
+    shares = [seconds / part.seconds for part in others]
     sums = {
         key: own[key] + math.fsum(one[key] * share for one, share in zip(found, shares, strict=True))
-        for key in ("joules", "low", "high", "idle_watts")
+        for key in ("joules", "low", "high")
     }
+    watts = [one.get("idle_watts") for one in (own, *found)]
+    if all(watts):
+        sums["idle_watts"] = math.fsum(watts)
     return {"estimated": {**own, **sums}}

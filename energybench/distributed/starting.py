@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,16 @@ from energybench.cpu_time import follow, reaping
 
 MODULE = "energybench.distributed.rank"
 PREFIX = "ENERGYBENCH_RANK_PREFIX"
-"""A command that each local rank is started through, with {rank} for its number: `taskset -c {rank}`."""
+"""A command that each local rank is started through, with {rank} for its number: `taskset -c {rank}`.
+
+It may put ranks into network namespaces (`ip netns exec node{rank}`): then MASTER_ADDR is an address of rank 0's that
+all reach, and GLOO_SOCKET_IFNAME (or NCCL_SOCKET_IFNAME) the interface that each has there. They find the leader by a
+Unix socket, which namespaces of one host share.
+"""
+START_SECONDS = 30.0
+"""What starting Python and torch on a busy machine may take."""
+LEADER_ADDRESS = "ENERGYBENCH_LEADER_ADDRESS"
+"""Where ranks that a prefix has put elsewhere reach this process, which holds their mailbox; else 127.0.0.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +37,7 @@ class Plan:
         restarts: how often a lost rank, or the gang, is started anew.
         timeout: seconds that a rank waits for its peers at most, and the leader for an answer to a sign of life.
         threads: of each rank.
+        starting: seconds that ranks may take to come, where the timeout is shorter.
     """
 
     nodes: int
@@ -33,6 +45,7 @@ class Plan:
     restarts: int = 3
     timeout: float = 60.0
     threads: int = 1
+    starting: float = START_SECONDS
 
 
 class Processes:
@@ -47,6 +60,8 @@ class Processes:
     def __init__(self, plan: Plan, folder: Path, told: Mapping[str, str]) -> None:
         self._plan, self._folder, self._told = plan, folder, told
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._starts: Counter[int] = Counter()
+        self._meeting = os.environ.get("MASTER_ADDR", "localhost"), os.environ.get("MASTER_PORT") or str(_free_port())
 
     @property
     def log(self) -> Path:
@@ -71,10 +86,28 @@ class Processes:
         command = [*_prefix(os.environ.get(PREFIX, ""), rank), sys.executable, "-m", MODULE]
         self._spawn(rank, command, {name: str(value) for name, value in place.items()})
 
+    def revive(self, rank: int) -> bool:
+        """Start an independent rank anew where it has ended and may be; whether it is on its way."""
+        with reaping():
+            ended = self._running[rank].poll() is not None
+        if not ended:
+            return True
+        if self._starts[rank] > self._plan.restarts:
+            return False
+        self.start_one(rank)
+        return True
+
     def ended(self) -> bool:
-        """Whether one that should be there has ended; of independent ranks, whether all have."""
-        states = [process.poll() is not None for process in self._running.values()]
-        return all(states) if self._plan.independent else any(states)
+        """Whether one that should be there has ended."""
+        with reaping():
+            return any(process.poll() is not None for process in self._running.values())
+
+    def end(self, rank: int) -> None:
+        """End an independent rank that is of no use any more."""
+        process = self._running[rank]
+        process.kill()
+        with reaping():
+            process.wait()
 
     def last_words(self) -> str:
         """The last line that a rank wrote, where it wrote one."""
@@ -83,6 +116,11 @@ class Processes:
         except OSError:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def terminate(self) -> None:
+        """Have all end at once; torchrun ends its ranks."""
+        for process in self._running.values():
+            process.terminate()
 
     def stop(self, patience: float = 10.0) -> None:
         """Wait for all to end; what does not is killed with its children."""
@@ -96,17 +134,17 @@ class Processes:
         self._running.clear()
 
     def _torchrun(self, node: int | None) -> list[str]:
-        """One agent for all ranks (None), or the agent of one node among several that meet at MASTER_ADDR."""
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--monitor-interval=0.1", "--rdzv-backend=c10d"]
-        restarts = f"--max-restarts={self._plan.restarts}"
+        """One agent for all ranks (None), or the agent of one rank among several that meet at MASTER_ADDR."""
+        torchrun = [sys.executable, "-m", "torch.distributed.run", "--monitor-interval=0.1"]
+        torchrun += [f"--max-restarts={self._plan.restarts}"]
         if node is None:
-            places = [f"--nproc-per-node={self._plan.nodes}", "--nnodes=1", "--rdzv-endpoint=localhost:0"]
-        else:
-            address, port = os.environ.get("MASTER_ADDR", "localhost"), os.environ.get("MASTER_PORT", "29400")
-            places = ["--nproc-per-node=1", f"--nnodes={self._plan.nodes}", f"--rdzv-endpoint={address}:{port}"]
-            local = os.environ.get("ENERGYBENCH_RANK_ADDRESS", "")
-            places += [f"--local-addr={local.format(rank=node)}"] if local else []
-        return [*torchrun, restarts, f"--rdzv-id={os.getpid()}", *places, "-m", MODULE]
+            rendezvous = ["--rdzv-backend=c10d", f"--rdzv-id={os.getpid()}", "--rdzv-endpoint=localhost:0"]
+            return [*torchrun, *rendezvous, "--nnodes=1", f"--nproc-per-node={self._plan.nodes}", "-m", MODULE]
+        # c10d would number agents as they come; this rendezvous leaves each rank where its prefix has put it.
+        address, port = self._meeting
+        rendezvous = ["--rdzv-backend=static", f"--master-addr={address}", f"--master-port={port}"]
+        places = [f"--nnodes={self._plan.nodes}", f"--node-rank={node}", "--nproc-per-node=1"]
+        return [*torchrun, *rendezvous, *places, "-m", MODULE]
 
     def _spawn(self, number: int, command: list[str], more: Mapping[str, str]) -> None:
         threads = str(self._plan.threads)
@@ -119,6 +157,12 @@ class Processes:
                                        start_new_session=True)  # fmt: skip
         follow(process.pid)
         self._running[number] = process
+        self._starts[number] += 1
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _prefix(text: str, rank: int) -> list[str]:

@@ -4,7 +4,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from energybench.workloads._devices import isa
 from energybench.workloads.distributed import modelled, shards
 from energybench.workloads.distributed._recipe import Recipe
 from energybench.workloads.distributed.node import WHOLE
+from energybench.workloads.distributed.wire import PREAMBLE_BYTES
 
 WINDOWS = "windows"
 _TOLD_IN_DEFINITION = ("carrier", "compression", "net", "hidden", "labels", "shared", "same_shard", "skew", "steps",
@@ -31,6 +32,7 @@ class Training:
     Attributes:
         samples: labelled samples of a round, over all nodes.
         host: where the leader reads; see `energybench.distributed.readers`.
+        nodes: how many train.
     """
 
     file_bytes: int | None = None
@@ -47,7 +49,8 @@ class Training:
         )
         dataset = data.load(recipe.data, seed=seed, held_out=shards.HELD_OUT)
         shards.load(recipe, 0, seed=seed)  # too few samples are told before anything is started
-        self._labels = torch.from_numpy(dataset.test_labels)
+        self._labels = held_out_labels(recipe, seed)
+        self.nodes: int = recipe.nodes
         self.samples: int = recipe.nodes * recipe.batch * recipe.every
         self.judged = len(self._labels)
         self._key = f"{recipe.key}-{next(_numbers)}"
@@ -90,8 +93,9 @@ class Training:
         self._stepped += 1
 
     def counts(self) -> list[Mapping[str, Any]]:
-        """What a round computes and moves, counted on each node."""
-        return self._gang().counts(self._key, "advance", run=WINDOWS, seed=self._seed, steps=self._recipe.every)
+        """What a round computes and moves, counted on each node; nothing where one of them is lost."""
+        counted = self._gang().counts(self._key, "advance", run=WINDOWS, seed=self._seed, steps=self._recipe.every)
+        return counted if len(counted) == self._recipe.nodes else []
 
     def open_windows(self) -> None:
         """Have the nodes open windows over what only they can read; the steps from now on are those that count."""
@@ -113,7 +117,12 @@ class Training:
         return found | whole.bytes_per_step()
 
     def details(self) -> Mapping[str, object]:
-        """Every node's part, bytes against the model, clocks, losses, and the modelled curve of scaling."""
+        """Every node's part, bytes against the model, clocks, losses, and the modelled curve of scaling.
+
+        Of a training that failed, the losses alone.
+        """
+        if self._whole is None and self._made is not None and self._made.closed:
+            return {"distributed": {"losses": [asdict(loss) for loss in self._made.losses]}}
         whole, gang = self._trained(), self._gang()
         told: dict[str, object] = {
             "distributed": {
@@ -148,10 +157,6 @@ class Training:
         """Call a method of every node."""
         return self._gang().call(self._key, name, **arguments)
 
-    def share(self, found: Sequence[list[list[float]] | None]) -> list[float]:
-        """The accuracy of each node that is judged, by its class probabilities."""
-        return [_accuracy(torch.tensor(one), self._labels) for one in found if one is not None]
-
     @property
     def recipe(self) -> Recipe:
         """How the nodes are trained."""
@@ -181,9 +186,19 @@ class Training:
         gang.open_windows(self._key)
         ended = gang.call(self._key, "train", run=WHOLE, seed=self._seed, until=recipe.length)
         parts = gang.close_windows()
-        judged = gang.call(self._key, "judge", run=WHOLE)
+        judged = gang.call(self._key, "judge", run=WHOLE, seed=self._seed, until=recipe.length)
         gang.call(self._key, "end", run=WHOLE, seed=self._seed)
         return Whole(recipe, self._labels, begun, ended, parts, judged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a step of a node took: processor seconds of its own work and of exchanges, bytes on TCP, and messages."""
+
+    computing: float
+    talking: float
+    tcp_bytes: float
+    messages: float
 
 
 class Whole:
@@ -197,6 +212,7 @@ class Whole:
         self.parts = {part.who.rank: part for part in parts}
         found = [torch.tensor(one) for one in judged if one is not None]
         self.accuracies = [_accuracy(one, labels) for one in found]
+        self._classes = found[0].shape[1]
         self.ensemble = _accuracy(torch.stack(found).mean(0), labels)
         answers = [one.argmax(1) for one in found]
         pairs = list(itertools.combinations(answers, 2))
@@ -212,6 +228,30 @@ class Whole:
     def weight_bytes(self) -> int:
         """Of the first node's network."""
         return int(next(one for one in self._begun if one)["weight_bytes"])
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are."""
+        return self._classes
+
+    def spent_per_step(self) -> "Spent | None":
+        """Where a step of a node spent its processor time, the mean; None where a kernel keeps no account of it."""
+        parts = list(self.parts.values())
+        kinds = ("cpu_seconds", "communication_cpu_seconds", "model_bytes")
+        if len(parts) < self._recipe.nodes or any(self.resumed):
+            return None
+        if not all(kind in part.values for part in parts for kind in kinds):
+            return None
+        running, talking, carried = (
+            sum(part.values[kind] for part in parts) / len(parts) / self.steps for kind in kinds
+        )
+        payload = sum(part.values["traffic"]["payload_bytes"] for part in parts) / len(parts) / self.steps
+        return Spent(
+            computing=max(running - talking, 0.0),
+            talking=talking,
+            tcp_bytes=carried,
+            messages=(carried - payload) / (3 * PREAMBLE_BYTES),
+        )
 
     def bytes_per_step(self) -> dict[str, float]:
         """Bytes of a step, the mean over nodes; a kind that one of them could not read is absent."""
@@ -243,7 +283,8 @@ class Whole:
             told |= {key: self._begun[rank][key] for key in ("net", "parameters")}
         if self._ended[rank]:
             told |= {
-                key: self._ended[rank][key] for key in ("from", "step", "seconds", "cpu_seconds", "late", "refused")
+                key: self._ended[rank][key]
+                for key in ("from", "lost", "step", "seconds", "cpu_seconds", "late", "refused")
             }
         if self._of_rank[rank] is not None:
             told["accuracy"] = self._of_rank[rank]
@@ -265,6 +306,7 @@ class Learning:
 
     def __init__(self, task: Training, run: str, seed: int) -> None:
         self._task, self._run, self._seed, self._step = task, run, seed, 0
+        self._labels = held_out_labels(task.recipe, seed)
         self.passes = task.recipe.length // task.recipe.every
 
     def learn(self) -> int:
@@ -279,7 +321,13 @@ class Learning:
 
     def accuracy(self) -> float:
         """The mean over nodes of the share of held-out samples that get their own class."""
-        return statistics.fmean(self._task.share(self._task.call("judge", run=self._run)))
+        judged = self._task.call("judge", run=self._run, seed=self._seed, until=self._step)
+        return statistics.fmean(_accuracy(torch.tensor(one), self._labels) for one in judged if one is not None)
+
+
+def held_out_labels(recipe: Recipe, seed: int) -> torch.Tensor:
+    """Those of the split that a seed draws."""
+    return torch.from_numpy(data.load(recipe.data, seed=seed, held_out=shards.HELD_OUT).test_labels)
 
 
 def _accuracy(probabilities: torch.Tensor, labels: torch.Tensor) -> float:

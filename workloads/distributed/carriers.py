@@ -151,8 +151,7 @@ class Mailbox:
         rounds: dict[int, list[Tensor]] = {}
         for rank, kept in told.items():
             for message in kept:
-                if message.round > self._seen.get(rank, -1):
-                    target = self._codec.decode(message.body, message.rows, message.width)
+                if message.round > self._seen.get(rank, -1) and (target := self._decoded(message)) is not None:
                     rounds.setdefault(message.round, []).append(target.to(self._context.recipe.device))
         self._context.ledger.late += self._nodes - 1 - len(told)
         if not rounds:
@@ -177,6 +176,13 @@ class Mailbox:
             except MessageError as error:
                 self._refuse(str(error))
         return found
+
+    def _decoded(self, message: messages.Message) -> Tensor | None:
+        try:
+            return self._codec.decode(message.body, message.rows, message.width)
+        except MessageError as error:
+            self._refuse(f"rank {message.sender}: {error}")
+            return None
 
     def _read(self, key: str) -> bytes | None:
         ledger = self._context.ledger

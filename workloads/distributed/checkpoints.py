@@ -26,6 +26,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._marked: int | None = None
 
     def steps(self) -> list[int]:
         """At which steps there is one, the oldest first."""
@@ -66,10 +67,32 @@ class Checkpoints:
         state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
         return state
 
+    def mark(self, step: int) -> None:
+        """Note in passing that a step is done: what is lost by an end without a word is known then."""
+        if self._marked is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._marked = os.open(self._folder / "step", os.O_RDWR | os.O_CREAT, 0o644)
+        os.pwrite(self._marked, step.to_bytes(8, "little"), 0)
+
+    def marked(self) -> int:
+        """The last step that was noted; 0 for none."""
+        try:
+            return int.from_bytes((self._folder / "step").read_bytes(), "little")
+        except OSError:
+            return 0
+
+    def close(self) -> None:
+        """Note no more steps."""
+        if self._marked is not None:
+            os.close(self._marked)
+            self._marked = None
+
     def forget(self) -> None:
         """Remove all of them."""
+        self.close()
         for step in self.steps():
             self._path(step).unlink(missing_ok=True)
+        (self._folder / "step").unlink(missing_ok=True)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:09}.checkpoint"

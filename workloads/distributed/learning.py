@@ -80,10 +80,11 @@ class Learning:
         if self.step_number % recipe.every == 0 and not math.isfinite(loss.item()):
             raise DivergedError(f"the loss is not finite after {self.step_number} steps; lower learning_rate or weight")
 
-    def run(self, steps: int) -> None:
-        """So many steps, with all exchanges finished."""
+    def run(self, steps: int, *, done: Callable[[int], None] = lambda _: None) -> None:
+        """So many steps, with all exchanges finished; after each `done` is told which it was."""
         for _ in range(steps):
             self.step()
+            done(self.step_number)
         self.strategy.finish()
         if self.recipe.device == "cuda":
             torch.cuda.synchronize()

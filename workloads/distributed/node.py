@@ -39,6 +39,8 @@ class Node:
         self._group = None if recipe.independent else process_group(recipe, seat)
         self._ledger = Ledger()
         self._runs: dict[str, Learning] = {}
+        self._lost: dict[str, int] = {}
+        self._kept: dict[str, Checkpoints] = {}
 
     @property
     def payload_bytes(self) -> int:
@@ -67,10 +69,8 @@ class Node:
             self._recipe, self._seat, run, seed, group=self._group, ledger=self._ledger, warn=self._warn
         )
         self._runs[run] = learning
-        steps = self._checkpoints(run, seed).steps() if self._keeps(run) else []
-        step = self._common(steps) if self._keeps(run) else None
-        if step is not None:
-            learning.restore(self._checkpoints(run, seed).read(step))
+        if self._keeps(run):
+            self._restore(run, seed)
         if joins:
             learning.join()
         weights = list(learning.net.parameters())
@@ -85,15 +85,15 @@ class Node:
         """Train until that step, writing checkpoints; a training that is not there yet is begun."""
         if run not in self._runs:
             self.begin(run, seed, joins=True)
-        learning, every = self._runs[run], self._recipe.checkpoint
+        learning = self._runs[run]
         begin, cpu, first = time.perf_counter(), time.process_time(), learning.step_number
-        while learning.step_number < until:
-            left = until - learning.step_number
-            learning.run(min(every - learning.step_number % every, left) if every else left)
-            if every and self._keeps(run) and learning.step_number < until:
-                self._checkpoints(run, seed).write(learning.step_number, learning.state())
+        if self._keeps(run):
+            self._train_safely(learning, self._checkpoints(run, seed), until)
+        else:
+            learning.run(until - first)
         return {
             "from": first,
+            "lost": self._lost.get(run, 0),
             "step": learning.step_number,
             "seconds": time.perf_counter() - begin,
             "cpu_seconds": time.process_time() - cpu,
@@ -110,8 +110,32 @@ class Node:
             learning.step_number = max(learning.step_number, first)
             learning.run(steps)
 
-    def judge(self, run: str) -> list[list[float]] | None:
-        """Class probabilities of each held-out sample, to four places; None where this node's net is not judged."""
+    def _train_safely(self, learning: Learning, kept: Checkpoints, until: int) -> None:
+        """Train with a checkpoint every few steps, and each step noted."""
+        every = self._recipe.checkpoint
+        while learning.step_number < until:
+            left = until - learning.step_number
+            learning.run(min(every - learning.step_number % every, left), done=kept.mark)
+            if learning.step_number < until:
+                kept.write(learning.step_number, learning.state())
+
+    def _restore(self, run: str, seed: int) -> None:
+        """Go on from the last checkpoint that all nodes have, and see how many steps of this one are lost."""
+        kept, learning = self._checkpoints(run, seed), self._runs[run]
+        step = self._common(kept.steps())
+        if step is not None:
+            learning.restore(kept.read(step))
+        self._lost[run] = max(kept.marked() - learning.step_number, 0)
+
+    def judge(self, run: str, seed: int, until: int) -> list[list[float]] | None:
+        """Class probabilities of each held-out sample, to four places; None where this node's net is not judged.
+
+        A gang that was lost after the training does it again; a node by itself has nothing to be judged then.
+        """
+        if run not in self._runs:
+            if self._group is None:
+                return None
+            self.train(run, seed, until)
         found = self._runs[run].judge()
         return None if found is None else [[round(share, 4) for share in row] for row in found.tolist()]
 
@@ -123,6 +147,8 @@ class Node:
     def close(self) -> None:
         """Forget all trainings."""
         self._runs.clear()
+        for kept in self._kept.values():
+            kept.close()
 
     def _phases(self, run: str) -> list[tuple[str, int]]:
         """What a measured stretch has steps of, with the step that each begins at: two networks where one follows."""
@@ -133,8 +159,10 @@ class Node:
         return bool(self._recipe.checkpoint) and run == WHOLE
 
     def _checkpoints(self, run: str, seed: int) -> Checkpoints:
-        folder = self._folder / f"{self._recipe.key}-{run}-seed{seed}"
-        return Checkpoints(folder / f"rank-{self._seat.place.rank}")
+        name = f"{self._recipe.key}-{run}-seed{seed}"
+        if name not in self._kept:
+            self._kept[name] = Checkpoints(self._folder / name / f"rank-{self._seat.place.rank}")
+        return self._kept[name]
 
     def _common(self, steps: list[int]) -> int | None:
         """The last step that every node has a checkpoint of; a node by itself goes on from its own last."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from energybench.model import Parameter, Task
 from energybench.workloads import resolve
 from energybench.workloads._devices import check_device, check_positive
-from energybench.workloads.distributed import _recipe
+from energybench.workloads.distributed import _recipe, links
 
 if TYPE_CHECKING:
     from energybench.distributed.seat import Node, Seat
@@ -80,6 +80,7 @@ class DistTrain:
         values["steps"] = values["steps"] or (_QUICK_STEPS if quick else _STEPS)
         values["same_shard"] = values["shards"] == "same"
         values["weight"] = values["weight"] or _WEIGHTS.get(values["codec"], 1.0)
+        links.named(values["link"])
         recipe = _recipe.recipe(values)
         from energybench.workloads.distributed._task import Training
 
