@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # On a machine without a GPU: make report TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# The tests of one file stay together: they share what their fixtures built. WORKERS=0 runs all in one process.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -48,7 +50,7 @@ test: $(STAMP) ## run the tests
 	  echo "  sudo apt install gcc g++ libc6-dev fuse3 libfuse2" >&2
 	  exit 1
 	}
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -15,6 +16,23 @@ FAKES = Path(__file__).parent / "fakes"
 hypothesis.settings.register_profile("untimed", deadline=None, max_examples=50)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
+
+# Of several workers each has its share of the cores: OpenMP's threads wait by spinning, for a core that another has.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // WORKERS, 1)))
+
+
+class Files(LoadFileScheduling):
+    """The tests of one file stay in one worker, and so do all that start ranks: they wait for no more than seconds."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "ranks" if "/test_distributed_" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files | None:
+    return Files(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 class FakeClock:
@@ -78,6 +96,8 @@ def integer_network() -> ModuleType:
 
 
 @pytest.fixture(autouse=True)
-def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("ENERGYBENCH_SIMULATE", "ENERGYBENCH_RECORDS"):
+def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for variable in ("ENERGYBENCH_SIMULATE", "ENERGYBENCH_RECORDS", "COLUMNS"):
         monkeypatch.delenv(variable, raising=False)
+    # A worker's own: neither another's tests nor somebody who measures on this machine hold it.
+    monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "energybench.lock"))

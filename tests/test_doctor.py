@@ -147,7 +147,8 @@ class Reader:
     """A simulated machine's counters under another probe's name."""
 
     def __init__(self, name, busy_watts):
-        self._machine = simulated.open_probe(spec=f"idle_watts=20,busy_watts={busy_watts}")
+        # Idle watts in proportion: two readers then differ alike on an idle machine and on a busy one.
+        self._machine = simulated.open_probe(spec=f"idle_watts={0.8 * busy_watts},busy_watts={busy_watts}")
         self.name = name
         self.domains = {key: replace(domain, probe=name) for key, domain in self._machine.domains.items()}
         self.read, self.close = self._machine.read, self._machine.close

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from energybench.cpu_time import cpu_seconds
 from energybench.model import Domain, UnknownNameError
 from energybench.probes import estimate, simulated
-from energybench.cpu_time import cpu_seconds
 
 
 @pytest.mark.parametrize(
