@@ -18,6 +18,7 @@ MEANINGS = {
     "gaps-included": "Rests between steps are still in the joules: no idle baseline covers the domains.",
     "idle-drift": "Idle power before and after differs by more than 2 % and by more than its noise.",
     "includes-cpu": "The reading covers the processor too.",
+    "loopback": "All nodes were on one host: wire bytes are its loopback's, other programs' included, and on no wire.",
     "machine-wide": "Several nodes ran on one host and shared its counters: the joules are those of all of them.",
     "mirror": "A second view of a counter that is already there, so it is in no sum.",
     "module-wide": "The counter covers the processor and memory of the module too.",

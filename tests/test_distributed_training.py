@@ -1,7 +1,11 @@
 """`dist-train` on real processes: what strategies do to weights and bytes, what a record says, what is refused."""
 
+import os
+import signal
 import statistics
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 from energybench import matrix
+from energybench.distributed import gangs
 from energybench.model import Parameter
 from energybench.workloads.distributed import codecs, scaling, strategies
 from energybench.workloads.distributed._recipe import recipe
@@ -133,7 +138,7 @@ def test_windows_hold_the_bytes_of_all_nodes_and_where_their_time_went(held: Non
     found = readers.merged(own, parts, leader=task.host)
     assert found["traffic"]["payload_bytes"] == 2 * 3 * 9640
     assert found["traffic"]["tcp_bytes"] == sum(part.values["model_bytes"] for part in parts)
-    assert found["flags"] == ["machine-wide"]
+    assert found["flags"] == ["machine-wide", "loopback"]
     assert found["communication"]["nodes"] == 2
     assert 0 < found["communication"]["communication_cpu_seconds"] < found["communication"]["cpu_seconds"]
 
@@ -177,10 +182,50 @@ def test_one_node_alone_sends_nothing():
     task = workload.prepare(SHORT | {"nodes": 1, "strategy": "sync"}, seed=0, quick=True)
     try:
         found = dict(task.evaluate())
+        told = dict(task.details())
     finally:
         task.close()
     assert found["tcp_bytes_per_step"] == 0
     assert "accuracy_worst" not in found
+    assert "scaling" not in told  # without a message nobody knows what one costs
+
+
+def test_a_mailbox_counts_what_its_store_sends_beside_what_nodes_send():
+    task = workload.prepare(SHORT | {"carrier": "mailbox"}, seed=0, quick=True)
+    try:
+        found, nodes = dict(task.evaluate()), nodes_of(dict(task.details()))
+    finally:
+        task.close()
+    assert [one["measured_minus_model_per_step"] for one in nodes] == [0.0, 0.0]
+    assert [one["received_minus_model_per_step"] for one in nodes] == [0.0, 0.0]
+    assert found["payload_bytes_per_step"] == 32
+    assert found["store_tcp_bytes_per_step"] > 0
+
+
+def test_a_distillations_windows_claim_no_bytes_for_they_hold_no_exchange(held: None):
+    task = workload.prepare(SHORT | {"strategy": "distilled"}, seed=0, quick=True)
+    try:
+        task.open_windows()
+        task.step()
+        assert [dict(part.values["traffic"]) for part in task.close_windows()] == [{}, {}]
+    finally:
+        task.close()
+
+
+def test_an_interrupted_training_is_broken_off_and_leaves_no_process():
+    task = workload.prepare(SHORT | {"steps": 10_000_000, "strategy": "sync"} | {"nodes": 3}, seed=0, quick=True)
+    ranks = [one.pid for one in gangs.take(task._plan).ranks]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            task.evaluate()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+        task.close()
+    assert not any(Path(f"/proc/{pid}/cmdline").exists() for pid in ranks)
 
 
 def test_an_mlp_and_a_convolutional_network_teach_each_other(held: None):
@@ -204,6 +249,8 @@ def test_an_mlp_and_a_convolutional_network_teach_each_other(held: None):
         ({"link": "carrier-pigeon"}, "there is no link"),
         ({"learning_rate": 0.0}, "above 0"),
         ({"timeout": 0.0}, "above 0"),
+        ({"checkpoint": -5}, "or 0 for none"),
+        ({"restarts": -1}, "it is 0 or more"),
     ],
 )
 def test_parameters_that_do_not_fit_are_refused_before_anything_starts(given: dict[str, Any], said: str):

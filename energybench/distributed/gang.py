@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from energybench.distributed import readers
 from energybench.distributed.channel import Channel, ChannelError, Listener, token
 from energybench.distributed.door import Door
 from energybench.distributed.given import Given
-from energybench.distributed.seat import Identity, identify
+from energybench.distributed.seat import Identity, identify, is_identity
 from energybench.distributed.starting import Plan, Processes
 
 LEADER, TOKEN = "ENERGYBENCH_LEADER", "ENERGYBENCH_LEADER_TOKEN"
@@ -97,7 +97,7 @@ class Gang:
         told = {LEADER: self._listener.address, TOKEN: self._token}
         if meeting := (given.address, given.port) if given else mailbox:
             told |= {"MASTER_ADDR": meeting[0], "MASTER_PORT": str(meeting[1])}
-        self._processes = Processes(plan, self.folder, told)
+        self._processes = Processes(plan, self.folder, told, is_local=given is None)
         self._door = Door(self._listener, self._refusal)
         self._broken_since: float | None = None
         self._poked = 0.0
@@ -116,8 +116,12 @@ class Gang:
         self._ask(self._made[key])
 
     def drop(self, key: str) -> None:
-        """Have the nodes of some work closed."""
-        if self._made.pop(key, None) and not self.closed:
+        """Have the nodes of some work closed. Ranks that are in the middle of something have been given up: all end."""
+        if not self._made.pop(key, None) or self.closed:
+            return
+        if any(member.due is not None for member in self._members.values()):
+            self.close()
+        else:
             self._ask({"do": "drop", "node": key})
 
     def call(self, key: str, name: str, **arguments: Any) -> list[Any]:
@@ -262,7 +266,9 @@ class Gang:
     def _unfit(self, hello: Mapping[str, Any]) -> str | None:
         if not hmac.compare_digest(repr(hello.get("token")).encode(), repr(self._token).encode()):
             return STRANGER
-        rank, nodes = hello["who"]["rank"], hello["nodes"]
+        if not is_identity(hello.get("who"), self.plan.nodes):
+            return "it does not say who it is, or is none of the ranks"
+        rank, nodes = hello["who"]["rank"], hello.get("nodes")
         if nodes != self.plan.nodes:
             return f"it is one of {nodes} ranks, here are {self.plan.nodes}; start all with the same number"
         if rank in self._members:
@@ -476,8 +482,8 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} is {there} there and {here} at the leader" for key, there, here in said)
 
 
-def _plain(reads: readers.Reads) -> dict[str, bool]:
-    return {"host": reads.host, "interfaces": reads.interfaces}
+def _plain(reads: readers.Reads) -> dict[str, Any]:
+    return asdict(reads)
 
 
 def _our_address(given: Given) -> str:

@@ -20,6 +20,7 @@ from energybench import workloads
 from energybench.distributed import gang
 from energybench.distributed.channel import Channel, ChannelError, connect
 from energybench.distributed.given import Given, given
+from energybench.distributed.readers import Reads
 from energybench.distributed.reading import Reader
 from energybench.distributed.seat import Node, Seat, Spread, identify
 
@@ -135,8 +136,8 @@ class Rank:
         return lambda: method(**question["arguments"])
 
     def _open(self, question: Mapping[str, Any]) -> None:
-        reads = question["reads"].get(str(self._seat.place.rank), {"host": False, "interfaces": False})
-        self._reader.open(self._nodes[question["node"]], host=reads["host"], interfaces=reads["interfaces"])
+        reads = question["reads"].get(str(self._seat.place.rank), {})
+        self._reader.open(self._nodes[question["node"]], Reads(**reads))
 
     def _close(self, _: Mapping[str, Any]) -> dict[str, Any] | None:
         return self._reader.close()

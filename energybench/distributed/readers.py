@@ -13,6 +13,10 @@ RANK_LOST = "rank-lost"
 """A rank was lost in the window, which holds its restart, and of that rank nothing."""
 
 
+LOOPBACK = "loopback"
+"""Bytes on the wire are those of a loopback interface: everybody's, in segments of 64 KiB, and on no wire."""
+
+
 class DuplicateReaderError(ValueError):
     """Two readings of one counter, which would be summed twice."""
 
@@ -24,10 +28,12 @@ class Reads:
     Attributes:
         host: the counters of its host.
         interfaces: the network interfaces of its namespace.
+        loopback: of these the loopback, since all ranks are in one namespace, whatever their addresses.
     """
 
     host: bool = False
     interfaces: bool = False
+    loopback: bool = False
 
 
 @runtime_checkable
@@ -64,7 +70,12 @@ def assign(ranks: Sequence[Identity], *, leader: str) -> dict[int, Reads]:
         hosts.setdefault(one.host, one.rank)
         networks.setdefault(one.network, one.rank)
     return {
-        one.rank: Reads(host=hosts[one.host] == one.rank, interfaces=networks[one.network] == one.rank) for one in ranks
+        one.rank: Reads(
+            host=hosts[one.host] == one.rank,
+            interfaces=networks[one.network] == one.rank,
+            loopback=len(networks) == 1,
+        )
+        for one in ranks
     }
 
 
@@ -122,8 +133,12 @@ def merged(
     told["traffic"] = {**values["traffic"], **({} if lost else traffic(parts))}
     if not lost and (spent := communication(parts)):
         told["communication"] = spent
-    shared = len({part.who.host for part in parts}) < len(parts)
-    told["flags"] = [*values["flags"], *([MACHINE_WIDE] if shared else []), *([RANK_LOST] if lost else [])]
+    held = {
+        MACHINE_WIDE: len({part.who.host for part in parts}) < len(parts),
+        LOOPBACK: len({part.who.network for part in parts}) == 1 and "wire_bytes" in told["traffic"],
+        RANK_LOST: lost,
+    }
+    told["flags"] = [*values["flags"], *(flag for flag, holds in held.items() if holds)]
     return told
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from energybench import stepping
 from energybench.distributed import readers
 from energybench.distributed.channel import Channel
+from energybench.distributed.readers import Reads
 from energybench.distributed.seat import Node
 from energybench.meter import Meter, open_meter
 from energybench.model import Unavailable
@@ -19,6 +20,8 @@ from energybench.probes._threads import span, thread_times
 if TYPE_CHECKING:
     from energybench.measurement import Measurement
 
+KINDS = ("tcp_bytes", "tcp_received_bytes", "wire_bytes")
+"""What is kept of the socket probe's traffic."""
 MOVING = ("gloo", "pt_gloo", "pt_tcpstore", "pt_nccl")
 """How the names of threads begin that move bytes."""
 
@@ -36,7 +39,7 @@ class Reader:
         self._host: Meter | None = None
         self._windows: list[Measurement] = []
         self._node: Node | None = None
-        self._interfaces = False
+        self._reads = Reads()
         self._before: dict[str, float] = {}
         self._waiting = self._moving = self._running = 0.0
         self._kept = True
@@ -55,14 +58,14 @@ class Reader:
         self._running += passed.cpu_seconds + sum(others.values())
         self._moving += sum(seconds for name, seconds in others.items() if name.startswith(MOVING))
 
-    def open(self, node: Node, *, host: bool, interfaces: bool) -> None:
-        """Open a window over one node's work."""
-        if self._sockets is None or interfaces != self._interfaces:
-            self._sockets, self._interfaces = self._socket_meter(interfaces=interfaces), interfaces
-        if host and self._host is None:
+    def open(self, node: Node, reads: Reads) -> None:
+        """Open a window over one node's work, and over what this rank is to read beside it."""
+        if self._sockets is None or reads != self._reads:
+            self._sockets, self._reads = self._socket_meter(reads), reads
+        if reads.host and self._host is None:
             self._host = open_meter()
         self._node = node
-        meters = [meter for meter in (self._host if host else None, self._sockets) if meter]
+        meters = [meter for meter in (self._host if reads.host else None, self._sockets) if meter]
         self._before = self._counters()
         self._windows = [meter.window() for meter in meters]
         for window in self._windows:
@@ -78,7 +81,7 @@ class Reader:
         self._windows = []
         counted = {name: value - self._before.get(name, 0.0) for name, value in self._counters().items()}
         values = stepping.plain(sockets)
-        traffic = {kind: value for kind, value in values["traffic"].items() if kind in ("tcp_bytes", "wire_bytes")}
+        traffic = {kind: value for kind, value in values["traffic"].items() if kind in KINDS}
         told: dict[str, Any] = {
             "seconds": (host or [sockets])[0].seconds,
             "devices": {},
@@ -94,6 +97,7 @@ class Reader:
         node = self._node
         assert node is not None
         counted = {"payload_bytes": float(node.payload_bytes), "model_bytes": float(node.model_bytes)}
+        counted["store_bytes"] = float(node.store_bytes)
         if not self._kept:
             return counted
         return counted | {
@@ -102,10 +106,10 @@ class Reader:
             "waiting_seconds": self._waiting,
         }
 
-    def _socket_meter(self, *, interfaces: bool) -> Meter:
+    def _socket_meter(self, reads: Reads) -> Meter:
         ports = [port for port in (self._channel.port,) if port]
-        probe = network.open_probe(interfaces=carriers() if interfaces else (), apart_ports=ports)
-        return Meter({"network": probe})
+        watched = (["lo"] if reads.loopback else carriers()) if reads.interfaces else ()
+        return Meter({"network": network.open_probe(interfaces=watched, apart_ports=ports)})
 
 
 def carriers(environ: Mapping[str, str] = os.environ) -> Sequence[str]:

@@ -45,6 +45,11 @@ class Node(Protocol):
         ...
 
     @property
+    def store_bytes(self) -> int:
+        """What a store has sent it so far, by the model of its protocol; 0 where there is none."""
+        ...
+
+    @property
     def communication_cpu_seconds(self) -> float:
         """Of its main thread, spent in exchanges so far."""
         ...
@@ -80,6 +85,15 @@ class Identity:
     network: str
     name: str
     pid: int
+
+
+def is_identity(told: object, nodes: int) -> bool:
+    """Whether what a rank says of itself, in plain values, is an identity among so many ranks."""
+    kinds = {"rank": int, "host": str, "network": str, "name": str, "pid": int}
+    if not isinstance(told, Mapping) or set(told) != set(kinds):
+        return False
+    fits = all(type(told[key]) is kind for key, kind in kinds.items())
+    return fits and told["pid"] > 0 and told["rank"] >= 0 and nodes > 0
 
 
 def identify(rank: int, *, root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> Identity:

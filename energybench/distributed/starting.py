@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +25,10 @@ START_SECONDS = 30.0
 """What starting Python and torch on a busy machine may take."""
 LEADER_ADDRESS = "ENERGYBENCH_LEADER_ADDRESS"
 """Where ranks that a prefix has put elsewhere reach this process, which holds their mailbox; else 127.0.0.1."""
+
+
+class PrefixError(ValueError):
+    """A command that ranks cannot be started through."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +60,11 @@ class Processes:
         plan: what is started.
         folder: for their output.
         told: what their environment must have.
+        is_local: all ranks are started here, none on another host.
     """
 
-    def __init__(self, plan: Plan, folder: Path, told: Mapping[str, str]) -> None:
-        self._plan, self._folder, self._told = plan, folder, told
+    def __init__(self, plan: Plan, folder: Path, told: Mapping[str, str], *, is_local: bool = True) -> None:
+        self._plan, self._folder, self._told, self._is_local = plan, folder, told, is_local
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._starts: Counter[int] = Counter()
         self._meeting = os.environ.get("MASTER_ADDR", "localhost"), os.environ.get("MASTER_PORT") or str(_free_port())
@@ -149,7 +155,7 @@ class Processes:
     def _spawn(self, number: int, command: list[str], more: Mapping[str, str]) -> None:
         threads = str(self._plan.threads)
         environ = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1", **self._told, **more}
-        if PREFIX not in os.environ:
+        if self._is_local and PREFIX not in os.environ:
             environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         with self.log.open("ab") as log:
             # A group of its own: Ctrl-C is the leader's, which ends the ranks in good order.
@@ -166,4 +172,15 @@ def _free_port() -> int:
 
 
 def _prefix(text: str, rank: int) -> list[str]:
-    return shlex.split(text.format(rank=rank)) if text else []
+    """The command that a rank is started through.
+
+    Raises:
+        PrefixError: it is no command, or has something else in braces.
+    """
+    try:
+        words = shlex.split(text.format(rank=rank))
+    except (ValueError, LookupError) as error:
+        raise PrefixError(f"{PREFIX}={text!r} cannot be read ({error}); write it as 'taskset -c {{rank}}'") from error
+    if words and shutil.which(words[0]) is None:
+        raise PrefixError(f"{PREFIX}={text!r}: there is no command {words[0]!r}; correct it, or unset it")
+    return words

@@ -94,30 +94,36 @@ def recipe(values: Mapping[str, Any]) -> Recipe:
     """The recipe of these parameters, others left out.
 
     Raises:
-        ValueError: they do not fit together; the message says what would do.
+        RecipeError: they do not fit together; the message says what would do.
     """
     made = Recipe(**{field.name: values[field.name] for field in fields(Recipe) if field.name in values})
     _check(made)
     return made
 
 
+class RecipeError(ValueError):
+    """Parameters that do not fit together."""
+
+
 def _check(made: Recipe) -> None:
     if unknown := [name for name in made.nets if name not in NETS]:
-        raise ValueError(f"net={made.net}: there is no {unknown[0]!r}; give mlp, conv, or both in turn as mlp+conv")
+        raise RecipeError(f"net={made.net}: there is no {unknown[0]!r}; give mlp, conv, or both in turn as mlp+conv")
     if made.strategy in TOGETHER and len(set(made.nets)) > 1:
-        raise ValueError(
+        raise RecipeError(
             f"net={made.net} does not fit strategy={made.strategy}: its nodes share weights; give one architecture, "
             "or strategy=cultural, in which nodes share outputs"
         )
     if made.compression != "none" and made.strategy != "sync":
-        raise ValueError(f"compression={made.compression} does not fit strategy={made.strategy}: it is of sync alone")
+        raise RecipeError(f"compression={made.compression} does not fit strategy={made.strategy}: it is of sync alone")
     if made.carrier == "mailbox" and made.strategy != "cultural":
-        raise ValueError(f"carrier=mailbox does not fit strategy={made.strategy}: only cultural has messages to leave")
+        raise RecipeError(f"carrier=mailbox does not fit strategy={made.strategy}: only cultural has messages to leave")
     if made.steps % made.every:
-        raise ValueError(f"steps={made.steps} is no multiple of every={made.every}; give one that is")
+        raise RecipeError(f"steps={made.steps} is no multiple of every={made.every}; give one that is")
     if made.skew < 0 or made.weight < 0 or not 0 <= made.warmup <= 1:
-        raise ValueError("skew and weight are 0 or more, warmup is a share from 0 to 1")
+        raise RecipeError("skew and weight are 0 or more, warmup is a share from 0 to 1")
     if made.skew and made.same_shard:
-        raise ValueError("skew does not fit shards=same: every node then has the same labels")
+        raise RecipeError("skew does not fit shards=same: every node then has the same labels")
+    if made.checkpoint < 0:
+        raise RecipeError(f"checkpoint={made.checkpoint} does not fit: give steps between two, or 0 for none")
     if made.learning_rate <= 0 or made.timeout <= 0:
-        raise ValueError("learning_rate and timeout are above 0")
+        raise RecipeError("learning_rate and timeout are above 0")

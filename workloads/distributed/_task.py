@@ -2,9 +2,8 @@
 
 import itertools
 import statistics
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -57,7 +56,6 @@ class Training:
         self._made: Gang | None = None
         self._passes, self._learning = itertools.count(1), ""
         self._whole: Whole | None = None
-        self._stepped, self._stepping = 0, 0.0
         gangs.use(self._plan)
         told = asdict(recipe)
         self.definition: Mapping[str, object] = {
@@ -87,10 +85,7 @@ class Training:
 
     def step(self) -> None:
         """One round of every node."""
-        begin = time.perf_counter()
         self._gang().call(self._key, "advance", run=WINDOWS, seed=self._seed, steps=self._recipe.every)
-        self._stepping += time.perf_counter() - begin
-        self._stepped += 1
 
     def counts(self) -> list[Mapping[str, Any]]:
         """What a round computes and moves, counted on each node; nothing where one of them is lost."""
@@ -98,13 +93,15 @@ class Training:
         return counted if len(counted) == self._recipe.nodes else []
 
     def open_windows(self) -> None:
-        """Have the nodes open windows over what only they can read; the steps from now on are those that count."""
-        self._stepped, self._stepping = 0, 0.0
+        """Have the nodes open windows over what only they can read."""
         self._gang().open_windows(self._key)
 
     def close_windows(self) -> list[Part]:
-        """What the nodes have read."""
-        return self._gang().close_windows()
+        """What the nodes have read. A distillation's one exchange is in no window: its bytes are those of the whole."""
+        parts = self._gang().close_windows()
+        if self._recipe.strategy != "distilled":
+            return parts
+        return [replace(part, values={**part.values, "traffic": {}}) for part in parts]
 
     def evaluate(self) -> Mapping[str, float]:
         """Train by the whole schedule and judge every node; time and bytes of a step and node."""
@@ -112,9 +109,7 @@ class Training:
         found = {"accuracy": statistics.fmean(whole.accuracies)}
         if len(whole.accuracies) > 1:
             found |= {"accuracy_worst": min(whole.accuracies), "accuracy_ensemble": whole.ensemble}
-        if self._stepped:
-            found["seconds_per_step"] = self._stepping / self._stepped / self._recipe.every
-        return found | whole.bytes_per_step()
+        return found | whole.seconds_per_step() | whole.bytes_per_step()
 
     def details(self) -> Mapping[str, object]:
         """Every node's part, bytes against the model, clocks, losses, and the modelled curve of scaling.
@@ -253,8 +248,17 @@ class Whole:
             messages=(carried - payload) / (3 * PREAMBLE_BYTES),
         )
 
+    def seconds_per_step(self) -> dict[str, float]:
+        """Seconds of a step of the slowest node in a training that ran through; absent where one was resumed."""
+        if any(self.resumed):
+            return {}
+        return {"seconds_per_step": max(one["seconds"] for one in self._ended) / self.steps}
+
     def bytes_per_step(self) -> dict[str, float]:
-        """Bytes of a step, the mean over nodes; a kind that one of them could not read is absent."""
+        """Bytes of a step, the mean over nodes; a kind that one of them could not read is absent.
+
+        Of a mailbox, what its store sends a node stands by itself: a node sends its message once, the store to each.
+        """
         kinds = ("payload_bytes", "tcp_bytes", "wire_bytes")
         whole = len(self.parts) == self._recipe.nodes and not any(self.resumed)
         amounts = {kind: [part.values["traffic"].get(kind) for part in self.parts.values()] for kind in kinds}
@@ -262,6 +266,9 @@ class Whole:
         shared = {part.who.network for part in self.parts.values()}
         if whole and len(shared) == 1:  # one interface carries all
             complete["wire_bytes"] = [value for value in amounts["wire_bytes"] if value is not None]
+        if whole and self._recipe.independent:
+            received = [part.values.get("traffic", {}).get("tcp_received_bytes") for part in self.parts.values()]
+            complete |= {} if None in received else {"store_tcp_bytes": received}
         return {
             f"{kind}_per_step": sum(values) / self._recipe.nodes / self.steps
             for kind, values in complete.items()
@@ -295,9 +302,13 @@ class Whole:
     def _read(self, part: Part) -> dict[str, Any]:
         values = part.values
         told = {"host": part.who.host, "host_name": part.who.name, **values["traffic"]}
-        told |= {key: values[key] for key in ("model_bytes", "communication_cpu_seconds", "waiting_seconds")}
+        kinds = ("model_bytes", "communication_cpu_seconds", "waiting_seconds")
+        told |= {key: values[key] for key in kinds if key in values}
         if "tcp_bytes" in told:
             told["measured_minus_model_per_step"] = (told["tcp_bytes"] - told["model_bytes"]) / self.steps
+        if self._recipe.independent and "tcp_received_bytes" in told:
+            difference = told["tcp_received_bytes"] - values["store_bytes"]
+            told["received_minus_model_per_step"] = difference / self.steps
         return told
 
 

@@ -125,6 +125,7 @@ class Mailbox:
         self._kept: list[bytes] = []
         self._seen: dict[int, int] = {}
         self._warned: set[str] = set()
+        self._gone = False
         with suppress(RuntimeError):
             store.delete_key(self._key(self._rank))
 
@@ -140,9 +141,11 @@ class Mailbox:
         told = messages.Message(sender=self._rank, round=number, rows=self._rows, width=width, body=body)
         self._kept = [*self._kept[1 - messages.ROUNDS :], messages.pack(told, self._codec)]
         value, ledger = messages.pack_value(self._kept), self._context.ledger
+        if self._gone:
+            return
         with self._alone_without_store():
             self._store.set(self._key(self._rank), value)  # type: ignore[arg-type]
-            ledger.store_bytes += wire.store_set(self._key(self._rank), len(value)).sent
+            ledger.asked(wire.store_set(self._key(self._rank), len(value)))
             ledger.store_payload += body.nbytes
 
     def get(self) -> Told | None:
@@ -186,11 +189,13 @@ class Mailbox:
 
     def _read(self, key: str) -> bytes | None:
         ledger = self._context.ledger
+        if self._gone:
+            return None
         with self._alone_without_store():
-            ledger.store_bytes += wire.store_check([key]).sent
+            ledger.asked(wire.store_check([key]))
             if self._store.check([key]):
                 value: bytes = self._store.get(key)
-                ledger.store_bytes += wire.store_get(key, len(value)).sent
+                ledger.asked(wire.store_get(key, len(value)))
                 return value
         return None
 
@@ -199,7 +204,7 @@ class Mailbox:
         if problem not in self._warned:
             self._warned.add(problem)
             self._context.ledger.refused.append(problem)
-            self._context.warn(f"{problem}; the message is left out")
+            self._context.warn(f"{problem}; the node goes on without it")
 
     @contextmanager
     def _alone_without_store(self) -> Iterator[None]:
@@ -207,7 +212,11 @@ class Mailbox:
         try:
             yield
         except RuntimeError as error:
-            self._refuse(f"the mailbox does not answer ({' '.join(str(error).split())[:80]}): start its host again")
+            # A client whose connection is broken never gets another, and torch prints a page for each attempt.
+            self._gone = isinstance(error, dist.DistNetworkError)
+            self._refuse(
+                f"the mailbox does not answer ({' '.join(str(error).split())[:80]}): look at its host, rank 0's"
+            )
 
     def _key(self, rank: int) -> str:
         return f"{self._prefix}/{rank}"

@@ -18,13 +18,17 @@ BYTE_SECONDS = 0.5e-9
 def curve(recipe: "Recipe", link: str, whole: "Whole") -> dict[str, Any] | None:
     """Steps on 1 to 10,000 hosts of one node each, over a named link; None where there is no model of the strategy."""
     setting = _setting(recipe, whole)
-    return None if setting is None else scaling.curve(recipe.strategy, links.named(link), setting)
+    if setting is None:
+        return None
+    # What one node alone computes under cultural evolution was not run: it has nobody to hear.
+    counts = [nodes for nodes in scaling.NODES if nodes > 1 or recipe.strategy != "cultural"]
+    return scaling.curve(recipe.strategy, links.named(link), setting, counts)
 
 
 def wire_joules(recipe: "Recipe", link: str, whole: "Whole") -> Mapping[str, Modelled]:
     """Joules a sample of moving its bytes over a named link among as many hosts as there were nodes."""
     setting = _setting(recipe, whole)
-    if setting is None or recipe.nodes == 1:
+    if setting is None:
         return {}
     terms = scaling.point(recipe.strategy, recipe.nodes, links.named(link), setting).get("terms", {})
     if "wire" not in terms:
@@ -37,10 +41,10 @@ def _setting(recipe: "Recipe", whole: "Whole") -> scaling.Setting | None:
     """What was measured here, and what a host like this one is taken to use."""
     spent = whole.spent_per_step()
     plain = recipe.carrier == "gather" and recipe.compression != "powersgd" and len(set(recipe.nets)) == 1
-    if spent is None or not plain or recipe.strategy not in scaling.STRATEGIES:
+    if spent is None or not plain or recipe.strategy not in scaling.STRATEGIES or recipe.nodes == 1:
         return None
     idle, busy = links.host()
-    threads = os.cpu_count() or 1
+    threads = len(os.sched_getaffinity(0))
     every = recipe.every if recipe.strategy in ("local", "cultural") else 1
     codec = codecs.CODECS[recipe.codec]
     width = whole.classes if codec.source == "logits" else recipe.hidden

@@ -14,7 +14,7 @@ from torch._C._distributed_c10d import PrefixStore
 from energybench.distributed.meeting import reach_store
 from energybench.distributed.seat import Seat
 from energybench.workloads.distributed._recipe import Recipe
-from energybench.workloads.distributed.checkpoints import Checkpoints
+from energybench.workloads.distributed.checkpoints import KEPT, Checkpoints
 from energybench.workloads.distributed.learning import Learning
 from energybench.workloads.distributed.ledger import Ledger
 
@@ -53,6 +53,11 @@ class Node:
         return self._ledger.model_bytes
 
     @property
+    def store_bytes(self) -> int:
+        """What the mailbox's store has sent so far, by the model of its protocol."""
+        return self._ledger.store_received
+
+    @property
     def communication_cpu_seconds(self) -> float:
         """Of the main thread, in exchanges so far."""
         return self._ledger.cpu_seconds
@@ -87,6 +92,7 @@ class Node:
             self.begin(run, seed, joins=True)
         learning = self._runs[run]
         begin, cpu, first = time.perf_counter(), time.process_time(), learning.step_number
+        late, refused = self._ledger.late, len(self._ledger.refused)
         if self._keeps(run):
             self._train_safely(learning, self._checkpoints(run, seed), until)
         else:
@@ -97,8 +103,8 @@ class Node:
             "step": learning.step_number,
             "seconds": time.perf_counter() - begin,
             "cpu_seconds": time.process_time() - cpu,
-            "late": self._ledger.late,
-            "refused": list(self._ledger.refused),
+            "late": self._ledger.late - late,
+            "refused": self._ledger.refused[refused:],
         }
 
     def advance(self, run: str, seed: int, steps: int) -> None:
@@ -168,9 +174,11 @@ class Node:
         """The last step that every node has a checkpoint of; a node by itself goes on from its own last."""
         if self._group is None:
             return steps[-1] if steps else None
-        told: list[list[int]] = [[] for _ in range(self._recipe.nodes)]
-        dist.all_gather_object(told, steps, group=self._group)
-        return max(set.intersection(*map(set, told)), default=None)
+        kept = torch.full((KEPT,), -1, dtype=torch.int64)
+        kept[: len(steps)] = torch.tensor(steps, dtype=torch.int64)
+        told = [torch.empty_like(kept.to(self._recipe.device)) for _ in range(self._recipe.nodes)]
+        dist.all_gather(told, kept.to(self._recipe.device), group=self._group)
+        return max(set.intersection(*(set(one.tolist()) for one in told)) - {-1}, default=None)
 
     def _warn(self, message: str) -> None:
         print(f"energybench: rank {self._seat.place.rank}: {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -81,6 +81,8 @@ class DistTrain:
         values["same_shard"] = values["shards"] == "same"
         values["weight"] = values["weight"] or _WEIGHTS.get(values["codec"], 1.0)
         links.named(values["link"])
+        if values["restarts"] < 0:
+            raise _recipe.RecipeError(f"restarts={values['restarts']} does not fit: it is 0 or more")
         recipe = _recipe.recipe(values)
         from energybench.workloads.distributed._task import Training
 
