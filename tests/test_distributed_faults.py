@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 import torch
 
 from energybench.distributed import meeting
-from energybench.distributed.gang import Gang, RankError, RankLostError
+from energybench.distributed.gang import Gang, RankLostError
 from energybench.distributed.starting import Plan
 from energybench.workloads.distributed import messages
 from energybench.workloads.distributed._recipe import recipe
@@ -90,14 +90,20 @@ def accuracy(probabilities: list[list[float]], task: Training) -> float:
     return float((torch.tensor(probabilities).argmax(1) == held_out_labels(task.recipe, 0)).double().mean())
 
 
-def test_synchronized_nodes_that_are_killed_go_on_to_the_very_same_weights():
-    with prepared(strategy="sync") as task:
+@pytest.fixture(scope="module")
+def held() -> Iterator[dict[str, Any]]:
+    """A gang that is held open, with restarts for all tests that kill a node of it; what makes others share it."""
+    shared = {"restarts": 10}
+    with prepared(strategy="isolated", **shared):
+        yield shared
+
+
+def test_synchronized_nodes_that_are_killed_go_on_to_the_very_same_weights(held: dict[str, Any]):
+    with prepared(strategy="sync", **held) as task:
         undisturbed = trained(task)[1]
         task.call("end", run="whole", seed=0)
-        gang = task._gang()
-        with killing(gang, 1, after=50):
+        with killing(task._gang(), 1, after=50):
             ended, judged = trained(task)
-        assert [loss.rank for loss in gang.losses] == [1]
         begun = ended[0]["from"]
         assert [one["from"] for one in ended] == [begun, begun]
         assert begun >= 40
@@ -107,12 +113,24 @@ def test_synchronized_nodes_that_are_killed_go_on_to_the_very_same_weights():
         assert judged == undisturbed
 
 
-def test_a_killed_node_of_a_cultural_gang_costs_an_interval_and_what_is_under_way_at_most():
-    with prepared(strategy="cultural") as task:
+def test_a_gang_that_is_killed_before_its_first_exchange_begins_again(held: dict[str, Any]):
+    with prepared(strategy="sync", **held) as task:
+        gang = task._gang()
+        losses = len(gang.losses)
+        task.call("begin", run="whole", seed=0)
+        kill(gang, 1)
+        ended = task.call("train", run="whole", seed=0, until=20)
+        assert [(one["from"], one["step"]) for one in ended] == [(0, 20), (0, 20)]
+        assert [loss.rank for loss in gang.losses[losses:]] == [1]
+
+
+def test_a_killed_node_of_a_cultural_gang_costs_an_interval_and_what_is_under_way_at_most(held: dict[str, Any]):
+    with prepared(strategy="cultural", **held) as task:
         with killing(task._gang(), 0, after=50):
             found, distributed = task.evaluate(), task.details()["distributed"]
         assert isinstance(distributed, dict)
-        assert [loss["rank"] for loss in distributed["losses"]] == [0]
+        assert distributed["losses"][-1]["rank"] == 0
+        assert distributed["losses"][-1]["resumed_seconds"] > 0
         nodes = distributed["nodes"]
         assert [one["step"] for one in nodes] == [200, 200]
         assert nodes[0]["from"] == nodes[1]["from"] > 0
@@ -122,37 +140,14 @@ def test_a_killed_node_of_a_cultural_gang_costs_an_interval_and_what_is_under_wa
         assert "payload_bytes_per_step" not in found
 
 
-def test_a_gang_that_is_killed_before_its_first_exchange_begins_again():
-    with prepared(strategy="sync") as task:
-        task.call("begin", run="whole", seed=0)
+def test_a_training_that_is_lost_for_good_says_so_and_a_later_run_goes_on_from_its_checkpoints(tmp_path: Path):
+    with prepared(strategy="sync", restarts=0, checkpoints=str(tmp_path)) as task:
         gang = task._gang()
-        kill(gang, 1)
-        ended = task.call("train", run="whole", seed=0, until=20)
-        assert [(one["from"], one["step"]) for one in ended] == [(0, 20), (0, 20)]
-        assert len(gang.losses) == 1
-
-
-def test_a_training_that_is_lost_for_good_tells_its_losses():
-    with prepared(strategy="sync", restarts=0) as task:
-        with (
-            killing(task._gang(), 1, after=30),
-            pytest.raises(RankLostError, match=r"restarts=0 it is not started anew"),
-        ):
+        lost = pytest.raises(RankLostError, match=r"and restarts=0 it is not started anew: look for the cause")
+        with killing(gang, 1, after=50, folder=tmp_path), lost:
             task.evaluate()
+        assert gang.closed
         assert task.details() == {"distributed": {"losses": []}}
-
-
-@contextmanager
-def broken_off(folder: Path, **parameters: Any) -> Iterator[Training]:
-    """A training that was lost, with checkpoints at 40 steps or more in the folder, to be gone on with."""
-    with prepared(strategy="sync", restarts=0, checkpoints=str(folder), **parameters) as task:
-        with killing(task._gang(), 1, after=50, folder=folder), pytest.raises(RankError):
-            task.evaluate()
-        yield task
-
-
-def test_a_later_run_goes_on_from_checkpoints_in_a_folder(tmp_path: Path):
-    with broken_off(tmp_path) as task:
         ended, _ = trained(task)
         assert [one["from"] >= 40 for one in ended] == [True, True]
         task.call("end", run="whole", seed=0)
@@ -160,14 +155,16 @@ def test_a_later_run_goes_on_from_checkpoints_in_a_folder(tmp_path: Path):
 
 
 def test_a_damaged_checkpoint_fails_its_point_in_one_line_and_other_records_stay(tmp_path: Path):
-    kept = tmp_path / "kept"
-    with broken_off(kept):
-        pass
-    for damaged in kept.glob("**/rank-1/*.checkpoint"):
-        damaged.write_bytes(damaged.read_bytes()[:-100])
+    parameters = SHORT | {"checkpoints": str(tmp_path / "kept")}
+    key = recipe(parameters | {"strategy": "sync"}).key
+    for rank in (0, 1):
+        kept = Checkpoints(tmp_path / "kept" / f"{key}-whole-seed0" / f"rank-{rank}")
+        kept.write(40, {"cut": "off"})
+        if rank == 1:
+            path = kept._path(40)
+            path.write_bytes(path.read_bytes()[:-100])
     command = [sys.executable, "-m", "energybench", "run", "dist-train", "--quick", "--windows=1", "--seconds=0.05"]
-    command += ["--output=records", "--strategy=sync,isolated"]
-    parameters = SHORT | {"restarts": 0, "checkpoints": str(kept)}
+    command += ["--output=records", "--strategy=isolated,sync"]
     command += [f"--param={name}={value}" for name, value in parameters.items()]
     quick = {"ENERGYBENCH_IDLE": "0", "ENERGYBENCH_WARMUP": "0.1", "ENERGYBENCH_LOCK": str(tmp_path / "lock")}
     ended = subprocess.run(
@@ -175,10 +172,10 @@ def test_a_damaged_checkpoint_fails_its_point_in_one_line_and_other_records_stay
     )
     records = [json.loads(path.read_text()) for path in tmp_path.glob("records/*/*.json")]
     assert [one["parameters"]["strategy"] for one in records] == ["isolated"]
-    failed = [line for line in ended.stderr.splitlines() if " failed: " in line]
-    assert len(failed) == 1
-    assert "rank 1: checkpoint " in failed[0]
-    assert "is damaged; remove it to go on from the one before, or from the start" in failed[0]
+    (failed,) = [line for line in ended.stderr.splitlines() if " failed: " in line]
+    assert "strategy=sync" in failed
+    assert "rank 1: checkpoint " in failed
+    assert "is damaged; remove it to go on from the one before, or from the start" in failed
     assert ended.returncode == 1
 
 
@@ -237,15 +234,35 @@ def _knocked(gang: Gang) -> list[Any]:
     return select.select([gang._listener], [], [], 0)[0]
 
 
-def test_a_node_that_is_lost_before_its_first_exchange_is_missed_and_no_more():
+def in_rounds(task: Training, rounds: int) -> Iterator[list[Any]]:
+    """What each node says of each round of a training from its start."""
+    task.call("begin", run="rounds", seed=0)
+    for number in range(1, rounds + 1):
+        yield task.call("train", run="rounds", seed=0, until=10 * number)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Iterator[tuple[Training, Gang]]:
+    """A node of a mailbox whose only peer was killed before it had told anything, for good."""
     with prepared(strategy="cultural", carrier="mailbox", restarts=0) as task:
-        learner, gang = task.learner(0), task._gang()
+        gang = task._gang()
         kill(gang, 1)
-        for _ in range(5):
-            learner.learn()
-        ended = task.call("train", run=learner._run, seed=0, until=60)
-        assert (ended[0]["step"], ended[0]["late"], ended[1]) == (60, 6, None)
-        assert [loss.rank for loss in gang.losses] == [1]
+        yield task, gang
+
+
+def in_rounds(task: Training, run: str, rounds: int) -> Iterator[list[Any]]:
+    """What each node says of each round of a training from its start."""
+    task.call("begin", run=run, seed=0)
+    for number in range(1, rounds + 1):
+        yield task.call("train", run=run, seed=0, until=10 * number)
+
+
+def test_a_node_that_is_lost_before_its_first_exchange_is_missed_and_no_more(alone: tuple[Training, Gang]):
+    task, gang = alone
+    told = list(in_rounds(task, "missed", 6))
+    assert [(one["step"], one["late"]) for one, _ in told] == [(10 * number, 1) for number in range(1, 7)]
+    assert [other for _, other in told] == [None] * 6
+    assert [loss.rank for loss in gang.losses] == [1]
 
 
 def told(number: int, codec: str = "confidence", **more: Any) -> messages.Message:
@@ -279,27 +296,19 @@ HOSTILE = {
 }
 
 
-def test_what_cannot_be_read_in_a_mailbox_is_left_out_said_once_and_counted():
-    with prepared(strategy="cultural", carrier="mailbox", restarts=0, steps=1000) as task:
-        learner, gang = task.learner(0), task._gang()
-        learner.learn()
-        kill(gang, 1)
-        learner.learn()
-        assert [loss.rank for loss in gang.losses] == [1]
-        assert gang._mailbox is not None
-        store = meeting.client(*gang._mailbox, timeout=PATIENCE)
-        key = f"{task.recipe.key}/{learner._run}/0/1"
-        for content in HOSTILE:
-            store.set(key, content)  # type: ignore[arg-type]
-            learner.learn()
-            learner.learn()
-        step = learner._step + 10
-        ended = task.call("train", run=learner._run, seed=0, until=step)[0]
-        assert ended["step"] == step
-        assert len(ended["refused"]) == len(HOSTILE)
-        for problem, words in zip(ended["refused"], HOSTILE.values(), strict=True):
-            assert problem.startswith(("rank 1's ", "rank 1: "))
-            assert words in problem
+def test_what_cannot_be_read_in_a_mailbox_is_left_out_said_once_and_counted(alone: tuple[Training, Gang]):
+    task, gang = alone
+    rounds = in_rounds(task, "hostile", 1 + 2 * len(HOSTILE))
+    next(rounds)
+    assert gang._mailbox is not None
+    store = meeting.client(*gang._mailbox, timeout=PATIENCE)
+    for content, words in HOSTILE.items():
+        store.set(f"{task.recipe.key}/hostile/0/1", content)  # type: ignore[arg-type]
+        (problem,) = next(rounds)[0]["refused"]
+        assert problem.startswith("rank 1")
+        assert words in problem
+        assert next(rounds)[0]["refused"] == []
+    assert [loss.rank for loss in gang.losses] == [1]
 
 
 STORE = """
@@ -329,18 +338,15 @@ def test_nodes_go_on_alone_where_the_store_of_their_mailbox_is_gone():
             assert not gang.losses
 
 
-def test_networks_of_two_kinds_teach_each_other_through_a_mailbox():
-    with prepared(strategy="cultural", carrier="mailbox", net="mlp+conv", steps=60) as task:
-        learner = task.learner(0)
-        for _ in range(learner.passes):
-            learner.learn()
-        ended = task.call("train", run=learner._run, seed=0, until=60)
-        assert [one["refused"] for one in ended] == [[], []]
-        assert all(one["late"] <= 1 for one in ended)
-        taught = task.call("judge", run=learner._run, seed=0, until=60)
-    with prepared(strategy="isolated", net="mlp+conv", steps=60) as alone:
-        learner = alone.learner(0)
-        for _ in range(learner.passes):
-            learner.learn()
-        untaught = alone.call("judge", run=learner._run, seed=0, until=60)
+def test_networks_of_two_kinds_teach_each_other_through_a_mailbox(held: dict[str, Any]):
+    kinds = {"net": "mlp+conv", "steps": 60}
+    with prepared(strategy="cultural", carrier="mailbox", **kinds) as task:
+        told = list(in_rounds(task, "taught", 6))
+        assert [one["refused"] for answers in told for one in answers] == [[]] * 12
+        # A round is over before the next begins: only the first message of either has not come.
+        assert [[one["late"] for one in answers] for answers in told[1:]] == [[0, 0]] * 5
+        taught = task.call("judge", run="taught", seed=0, until=60)
+    with prepared(strategy="isolated", **kinds, **held) as task:
+        list(in_rounds(task, "untaught", 6))
+        untaught = task.call("judge", run="untaught", seed=0, until=60)
     assert [a != b for a, b in zip(taught, untaught, strict=True)] == [True, True]

@@ -9,6 +9,7 @@ from pathlib import Path
 class Node:
     payload_bytes = 100
     model_bytes = 200
+    store_bytes = 0
     communication_cpu_seconds = 0.0
 
     def __init__(self, config, seat):
