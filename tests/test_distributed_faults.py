@@ -234,13 +234,6 @@ def _knocked(gang: Gang) -> list[Any]:
     return select.select([gang._listener], [], [], 0)[0]
 
 
-def in_rounds(task: Training, rounds: int) -> Iterator[list[Any]]:
-    """What each node says of each round of a training from its start."""
-    task.call("begin", run="rounds", seed=0)
-    for number in range(1, rounds + 1):
-        yield task.call("train", run="rounds", seed=0, until=10 * number)
-
-
 @pytest.fixture(scope="module")
 def alone() -> Iterator[tuple[Training, Gang]]:
     """A node of a mailbox whose only peer was killed before it had told anything, for good."""
