@@ -41,7 +41,7 @@ report-full: $(STAMP) ## the quick matrix of every workload, then the report
 	$(BIN)/energybench run eqprop-relax --param tolerance=1e-2,1e-4 --param mode=async,sync --quick >/dev/null
 	$(BIN)/energybench run eqprop-train --param estimator=one-sided,random-sign --quick >/dev/null
 	$(BIN)/energybench run eqprop-train bp-train qnn-train --energy-to-accuracy 0.95 --quick >/dev/null
-	$(BIN)/energybench run $(DISTRIBUTED) --quick >/dev/null
+	$(BIN)/energybench run $(DISTRIBUTED) --nodes 1,2,4,8 --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
 
 test: $(STAMP) ## run the tests

@@ -111,6 +111,7 @@ def test_synchronized_nodes_that_are_killed_go_on_to_the_very_same_weights(held:
         # A gradient is waited for at every step: nobody is more than a step ahead.
         assert all(0 <= one["lost"] <= 20 + 1 for one in ended)
         assert judged == undisturbed
+        task.call("end", run="whole", seed=0)
 
 
 def test_a_gang_that_is_killed_before_its_first_exchange_begins_again(held: dict[str, Any]):
@@ -122,6 +123,7 @@ def test_a_gang_that_is_killed_before_its_first_exchange_begins_again(held: dict
         ended = task.call("train", run="whole", seed=0, until=20)
         assert [(one["from"], one["step"]) for one in ended] == [(0, 20), (0, 20)]
         assert [loss.rank for loss in gang.losses[losses:]] == [1]
+        task.call("end", run="whole", seed=0)
 
 
 def test_a_killed_node_of_a_cultural_gang_costs_an_interval_and_what_is_under_way_at_most(held: dict[str, Any]):
