@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -162,9 +163,8 @@ def test_a_damaged_checkpoint_fails_its_point_in_one_line_and_other_records_stay
     for rank in (0, 1):
         kept = Checkpoints(tmp_path / "kept" / f"{key}-whole-seed0" / f"rank-{rank}")
         kept.write(40, {"cut": "off"})
-        if rank == 1:
-            path = kept._path(40)
-            path.write_bytes(path.read_bytes()[:-100])
+        path = kept.path(40)
+        path.write_bytes(path.read_bytes()[:-100])
     command = [sys.executable, "-m", "energybench", "run", "dist-train", "--quick", "--windows=1", "--seconds=0.05"]
     command += ["--output=records", "--strategy=isolated,sync"]
     command += [f"--param={name}={value}" for name, value in parameters.items()]
@@ -176,9 +176,21 @@ def test_a_damaged_checkpoint_fails_its_point_in_one_line_and_other_records_stay
     assert [one["parameters"]["strategy"] for one in records] == ["isolated"]
     (failed,) = [line for line in ended.stderr.splitlines() if " failed: " in line]
     assert "strategy=sync" in failed
-    assert "rank 1: checkpoint " in failed
+    assert re.search(r"rank [01]: checkpoint ", failed)  # whichever reads its own first
     assert "is damaged; remove it to go on from the one before, or from the start" in failed
     assert ended.returncode == 1
+
+
+def test_a_checkpoint_of_another_form_is_refused_in_one_line(held: dict[str, Any], tmp_path: Path):
+    parameters = SHORT | {"strategy": "sync", "checkpoints": str(tmp_path)}
+    for rank in (0, 1):
+        folder = tmp_path / f"{recipe(parameters).key}-whole-seed0" / f"rank-{rank}"
+        Checkpoints(folder).write(40, {"cut": "off"})
+    with (
+        prepared(**parameters) as task,
+        pytest.raises(ValueError, match=r"rank [01]: checkpoint .* is not of this training .*; remove it"),
+    ):
+        task.evaluate()
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 10, b"x" * 1000])

@@ -39,12 +39,12 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         data = buffer.getvalue()
-        path = self._path(step)
+        path = self.path(step)
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(hashlib.sha256(data).digest() + data)
         part.replace(path)
         for old in self.steps()[:-KEPT]:
-            self._path(old).unlink(missing_ok=True)
+            self.path(old).unlink(missing_ok=True)
 
     def read(self, step: int) -> dict[str, Any]:
         """The state at a step.
@@ -52,7 +52,7 @@ class Checkpoints:
         Raises:
             CheckpointError: the file is damaged, or gone.
         """
-        path = self._path(step)
+        path = self.path(step)
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -91,8 +91,9 @@ class Checkpoints:
         """Remove all of them."""
         self.close()
         for step in self.steps():
-            self._path(step).unlink(missing_ok=True)
+            self.path(step).unlink(missing_ok=True)
         (self._folder / "step").unlink(missing_ok=True)
 
-    def _path(self, step: int) -> Path:
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step is."""
         return self._folder / f"step-{step:09}.checkpoint"

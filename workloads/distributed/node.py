@@ -14,7 +14,7 @@ from torch._C._distributed_c10d import PrefixStore
 from energybench.distributed.meeting import reach_store
 from energybench.distributed.seat import Seat
 from energybench.workloads.distributed._recipe import Recipe
-from energybench.workloads.distributed.checkpoints import KEPT, Checkpoints
+from energybench.workloads.distributed.checkpoints import KEPT, CheckpointError, Checkpoints
 from energybench.workloads.distributed.learning import Learning
 from energybench.workloads.distributed.ledger import Ledger
 
@@ -130,7 +130,13 @@ class Node:
         kept, learning = self._checkpoints(run, seed), self._runs[run]
         step = self._common(kept.steps())
         if step is not None:
-            learning.restore(kept.read(step))
+            state = kept.read(step)
+            try:
+                learning.restore(state)
+            except (LookupError, RuntimeError, TypeError, ValueError) as error:
+                raise CheckpointError(
+                    f"checkpoint {kept.path(step)} is not of this training ({type(error).__name__}); remove it"
+                ) from error
         self._lost[run] = max(kept.marked() - learning.step_number, 0)
 
     def judge(self, run: str, seed: int, until: int) -> list[list[float]] | None:
