@@ -206,6 +206,29 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes):
         kept.read(60)
 
 
+def test_a_node_that_was_killed_between_a_checkpoint_and_its_tidying_has_no_more_than_others(tmp_path: Path):
+    kept = Checkpoints(tmp_path, kept=2)
+    for step in (20, 40):
+        kept.write(step, {})
+    kept.path(60).write_bytes(kept.path(40).read_bytes())
+    assert kept.steps() == [40, 60]
+    kept.write(80, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-000000060.checkpoint",
+        "step-000000080.checkpoint",
+    ]
+
+
+def test_checkpoints_that_others_do_not_have_are_removed_when_all_go_back(tmp_path: Path):
+    kept = Checkpoints(tmp_path, kept=3)
+    for step in (20, 40, 60):
+        kept.write(step, {})
+    kept.rewind(20)
+    assert kept.steps() == [20]
+    kept.write(40, {})
+    assert kept.steps() == [20, 40]
+
+
 def test_steps_in_passing_are_noted_and_forgotten(tmp_path: Path):
     kept = Checkpoints(tmp_path / "new")
     assert kept.marked() == 0

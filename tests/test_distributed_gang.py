@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -315,6 +316,7 @@ def test_ranks_end_by_themselves_when_their_leader_does(tmp_path: Path, way: str
     processes = {*map(int, ranks), *agents} - {leader.pid}
     until(lambda: not any(map(lives, processes)))
     assert Path(folder).exists() == (number == signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_two_hosts_are_read_by_one_rank_each(monkeypatch: pytest.MonkeyPatch):

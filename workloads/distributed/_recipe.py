@@ -9,6 +9,8 @@ from typing import Any
 NETS = ("mlp", "conv")
 TOGETHER = ("sync", "star", "local")
 """Strategies whose nodes have one set of weights: they begin with the same, and have one architecture."""
+ALONE = ("isolated", "own-outputs", "distilled")
+"""Strategies whose nodes wait for nobody, teachers of a student until they have learnt."""
 TELLING = ("cultural", "own-outputs")
 """Strategies in which outputs are told."""
 

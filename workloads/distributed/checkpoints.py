@@ -22,16 +22,16 @@ class Checkpoints:
 
     Args:
         folder: of them alone.
+        kept: how many stay.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, kept: int = KEPT) -> None:
+        self._folder, self._kept = folder, kept
         self._marked: int | None = None
 
     def steps(self) -> list[int]:
-        """At which steps there is one, the oldest first."""
-        found = (_NAME.fullmatch(path.name) for path in self._folder.glob("step-*.checkpoint"))
-        return sorted(int(match[1]) for match in found if match)
+        """At which steps there is one, the oldest first; a node that was killed while it wrote may leave one more."""
+        return self._all()[-self._kept :]
 
     def write(self, step: int, state: dict[str, Any]) -> None:
         """Keep the state at a step, and the one before it."""
@@ -43,7 +43,7 @@ class Checkpoints:
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(hashlib.sha256(data).digest() + data)
         part.replace(path)
-        for old in self.steps()[:-KEPT]:
+        for old in self._all()[: -self._kept]:
             self.path(old).unlink(missing_ok=True)
 
     def read(self, step: int) -> dict[str, Any]:
@@ -66,6 +66,12 @@ class Checkpoints:
             )
         state: dict[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
         return state
+
+    def rewind(self, step: int) -> None:
+        """Remove those of later steps, which others do not have."""
+        for later in self._all():
+            if later > step:
+                self.path(later).unlink(missing_ok=True)
 
     def mark(self, step: int) -> None:
         """Note in passing that a step is done: what is lost by an end without a word is known then."""
@@ -90,9 +96,13 @@ class Checkpoints:
     def forget(self) -> None:
         """Remove all of them."""
         self.close()
-        for step in self.steps():
+        for step in self._all():
             self.path(step).unlink(missing_ok=True)
         (self._folder / "step").unlink(missing_ok=True)
+
+    def _all(self) -> list[int]:
+        found = (_NAME.fullmatch(path.name) for path in self._folder.glob("step-*.checkpoint"))
+        return sorted(int(match[1]) for match in found if match)
 
     def path(self, step: int) -> Path:
         """Where the checkpoint of a step is."""

@@ -13,7 +13,7 @@ from torch._C._distributed_c10d import PrefixStore
 
 from energybench.distributed.meeting import reach_store
 from energybench.distributed.seat import Seat
-from energybench.workloads.distributed._recipe import Recipe
+from energybench.workloads.distributed._recipe import ALONE, Recipe
 from energybench.workloads.distributed.checkpoints import KEPT, CheckpointError, Checkpoints
 from energybench.workloads.distributed.learning import Learning
 from energybench.workloads.distributed.ledger import Ledger
@@ -117,18 +117,22 @@ class Node:
             learning.run(steps)
 
     def _train_safely(self, learning: Learning, kept: Checkpoints, until: int) -> None:
-        """Train with a checkpoint every few steps, and each step noted."""
+        """Train with a checkpoint every few steps, and each step noted.
+
+        A student's steps have none: what it learns from has been told once, and is told again.
+        """
         every = self._recipe.checkpoint
         while learning.step_number < until:
             left = until - learning.step_number
             learning.run(min(every - learning.step_number % every, left), done=kept.mark)
-            if learning.step_number < until:
+            if learning.step_number < until and learning.step_number <= self._recipe.steps:
                 kept.write(learning.step_number, learning.state())
 
     def _restore(self, run: str, seed: int) -> None:
         """Go on from the last checkpoint that all nodes have, and see how many steps of this one are lost."""
         kept, learning = self._checkpoints(run, seed), self._runs[run]
         step = self._common(kept.steps())
+        kept.rewind(step or 0)
         if step is not None:
             state = kept.read(step)
             try:
@@ -173,18 +177,23 @@ class Node:
     def _checkpoints(self, run: str, seed: int) -> Checkpoints:
         name = f"{self._recipe.key}-{run}-seed{seed}"
         if name not in self._kept:
-            self._kept[name] = Checkpoints(self._folder / name / f"rank-{self._seat.place.rank}")
+            folder = self._folder / name / f"rank-{self._seat.place.rank}"
+            self._kept[name] = Checkpoints(folder, kept=self._most_kept())
         return self._kept[name]
 
     def _common(self, steps: list[int]) -> int | None:
-        """The last step that every node has a checkpoint of; a node by itself goes on from its own last."""
-        if self._group is None:
+        """The last step that every node has a checkpoint of; a node that waits for nobody goes on from its own last."""
+        if self._group is None or self._recipe.strategy in ALONE:
             return steps[-1] if steps else None
-        kept = torch.full((KEPT,), -1, dtype=torch.int64)
+        kept = torch.full((self._most_kept(),), -1, dtype=torch.int64)
         kept[: len(steps)] = torch.tensor(steps, dtype=torch.int64)
         told = [torch.empty_like(kept.to(self._recipe.device)) for _ in range(self._recipe.nodes)]
         dist.all_gather(told, kept.to(self._recipe.device), group=self._group)
         return max(set.intersection(*(set(one.tolist()) for one in told)) - {-1}, default=None)
+
+    def _most_kept(self) -> int:
+        """Nodes that exchange are a round apart at most, which may be several checkpoints."""
+        return KEPT + (self._recipe.every // self._recipe.checkpoint if self._recipe.checkpoint else 0)
 
     def _warn(self, message: str) -> None:
         print(f"energybench: rank {self._seat.place.rank}: {message}", file=sys.stderr, flush=True)  # noqa: T201
