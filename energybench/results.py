@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from energybench import stats
 from energybench.dephase import gap_uncertainty
 from energybench.model import Modelled, Provenance
-from energybench.record import DomainEnergy, Idle, Metric, Window
+from energybench.record import DomainEnergy, Idle, Metric, Record, Window
 from energybench.sums import common_total, energies_of, energy_of, gain_part, random_part, summed_estimate
 
 IDLE_DRIFT = 0.02
@@ -108,7 +108,7 @@ def energy_metrics(
         values = per_success(values, ended)
         return repeated(values, unit="J", provenance=kind, noise=noise, systematic=systematic, signed=signed)
 
-    gross = [(_joules(w) - idle_watts * w.gap_seconds) / w.samples for w in windows]
+    gross = _gross(windows, idle_watts)
     gain = gain_part(windows, first.domains)
     metrics = {"joules_per_sample": metric(gross, (gain, unseen, gap_doubt))}
     if rest:
@@ -259,6 +259,26 @@ def repeated(
 def exact(value: float, *, unit: str, provenance: Provenance, higher_is_better: bool = False) -> Metric:
     """A result that is one number: a file's size, an accuracy."""
     return Metric(value=value, unit=unit, provenance=provenance, higher_is_better=higher_is_better)
+
+
+def by_window(record: Record) -> dict[str, list[float]]:
+    """What each window says of the results that have one value a window: joules, seconds and bytes a sample.
+
+    The mean of the values is the result, where no joules were shared out over successes only.
+    """
+    windows = record.windows
+    values = {"seconds_per_sample": [(w.seconds - w.gap_seconds) / w.samples for w in windows]}
+    kinds = set.intersection(*(set(w.traffic) for w in windows))
+    values |= {f"{kind}_per_sample": [w.traffic[kind] / w.samples for w in windows] for kind in sorted(kinds)}
+    if (covered := common_total(windows)) and covered[0].total:
+        rest = at_rest(record.idle, covered[0].total.domains)
+        values["joules_per_sample"] = _gross(covered, rest.watts if rest else 0.0)
+    return {name: each for name, each in values.items() if name in record.results}
+
+
+def _gross(windows: Sequence[Window], idle_watts: float) -> list[float]:
+    """Joules a sample of each window, what its rests took left out."""
+    return [(_joules(w) - idle_watts * w.gap_seconds) / w.samples for w in windows]
 
 
 def _joules(window: Window) -> float:

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from energybench.dephase import Sensor
 from energybench.distributed import readers
@@ -24,6 +24,19 @@ COOL_KELVIN = 0.5
 GOLDEN = (math.sqrt(5) - 1) / 2
 # Between two looks of a meter that waits for a tick: what is left of an aligned window's edge.
 POLL_GAP = 0.001
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A task whose steps run in another process: it takes many at a request, lest each one waits for an answer."""
+
+    def run_steps(self, count: int, gap: float) -> float:
+        """So many steps with a rest after each; the seconds rested."""
+        ...
+
+    def block(self, seconds: float, *, least: int, longest: float) -> list[float]:
+        """Seconds of each step, of at least so many, for as long as this lasts but not for `longest`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +200,8 @@ def _domain(part: Energy | Unavailable) -> dict[str, Any]:
 
 def _run(task: Task, bench: Bench, steps: int, gap: float) -> float:
     """Run the steps, resting after each where there is a gap; the seconds rested, as the clock saw them."""
+    if isinstance(task, Elsewhere):
+        return task.run_steps(steps, gap)
     step = task.step
     if not gap:
         for _ in range(steps):
@@ -203,6 +218,8 @@ def _run(task: Task, bench: Bench, steps: int, gap: float) -> float:
 
 def _block(task: Task, clock: Clock, seconds: float) -> list[float]:
     """Seconds of each step, for as long as a block lasts and at least three steps."""
+    if isinstance(task, Elsewhere):
+        return task.block(seconds, least=3, longest=10 * seconds)
     durations: list[float] = []
     begin = last = clock()
     while (last - begin) / 1e9 < seconds or len(durations) < 3:

@@ -1,0 +1,319 @@
+"""Energy in asv: the benchmark type `energy_*`, and `EnergySuite`, which measures once and serves every metric.
+
+A suite's module imports from here; that registers the type, in any project, without a distribution of its own:
+
+    from energybench.asv import EnergySuite
+
+    class Sort(EnergySuite):
+        params, param_names = [[10_000, 100_000]], ["n"]
+        definition = 1
+
+        def prepare(self, n): ...
+        def step(self, n): ...
+
+What is measured runs in asv's process. What measures is another one (`energybench.marking`, `energybench.instrument`).
+"""
+
+import abc
+import hashlib
+import inspect
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from asv_runner.benchmarks import benchmark_types
+from asv_runner.benchmarks._base import Benchmark, _get_first_attr
+from asv_runner.benchmarks.mark import SkipNotImplemented
+
+from energybench import marking
+from energybench.marking import Asked, Calls, MeasuringError, Work
+
+__all__ = [
+    "FULL",
+    "PROTOCOL",
+    "EnergyBenchmark",
+    "EnergySuite",
+    "MeasuringError",
+    "SkipNotImplemented",
+    "describe",
+    "full",
+]
+
+PROTOCOL = 1
+"""`energybench.settings.VERSION`, the measuring protocol's: raised when a measurement changes its meaning."""
+FULL = "ENERGYBENCH_ASV_FULL"
+"""Set to 1 for full sizes and windows; quick ones else."""
+SIMULATE = "ENERGYBENCH_SIMULATE"
+
+
+def full() -> bool:
+    """Whether full sizes are asked for."""
+    return os.environ.get(FULL, "0") not in ("", "0")
+
+
+class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no types
+    """The type of `energy_*`: a function that returns samples, or returns nothing and is measured, in joules a call.
+
+    Attributes of the function, its class or its module: `unit`, `higher_is_better`, `margin` (what a change must
+    exceed to matter, as a share), `provenance`, `rounds`, `version`.
+    """
+
+    name_regex = re.compile("^(Energy[A-Z_].+)|(energy_.+)$")
+
+    def __init__(self, name: str, func: Callable[..., object], attr_sources: list[object]) -> None:
+        super().__init__(name, func, attr_sources)
+        self.type = "energy"
+        self.unit = str(_get_first_attr(attr_sources, "unit", "J"))
+        self.higher_is_better = bool(_get_first_attr([func], "higher_is_better", False))
+        self.margin = float(_get_first_attr(attr_sources, "margin", 0.05))
+        self.provenance = _provenance(str(_get_first_attr([func], "provenance", "counter")))
+        self.version: str
+        self.rounds = int(_get_first_attr(attr_sources, "rounds", 1))
+        if self.provenance == "simulated":
+            # What a simulated machine said is never compared with what a counter said.
+            self.version = f"{self.version}-simulated"
+
+    def run(self, *param: object) -> object:
+        """Call the function; what asv stores: one number, or samples with their count.
+
+        Raises:
+            ValueError: it gave what would crash `asv publish`: a dict, words, nothing finite.
+        """
+        given = self.func(*param)
+        if given is None:
+            given = self._joules_a_call(param)
+        samples = [_finite(self.name, one) for one in (given if isinstance(given, list | tuple) else [given])]
+        if not samples:
+            raise ValueError(f"{self.name} gave no sample; return a number, or a list of them")
+        return samples[0] if len(samples) == 1 else {"samples": samples, "number": 1}
+
+    def _joules_a_call(self, param: Sequence[object]) -> list[float]:
+        """Measure the function, which has just been called once, by calling it again and again."""
+        asked = Asked(
+            workload={"name": self.name.replace("_", "-"), "version": 1},
+            parameters=_named(self.param_names, param[len(param) - len(self.param_names) :]),
+            quick=not full(),
+            settings={},
+            records=records_folder(self.func),
+        )
+        told = marking.measure(Calls(lambda: self.func(*param), self.version), asked)
+        if "joules_per_sample" not in told.metrics:
+            raise SkipNotImplemented("no energy counter can be read here; energybench doctor tells what is missing")
+        return told.metrics["joules_per_sample"]
+
+
+class EnergySuite(abc.ABC):
+    """Joules, bytes, seconds and accuracy of one piece of work, from one measured run a parameter point.
+
+    A subclass has `params`, `param_names`, `definition` and the three methods below. `samples` is how many samples a
+    step handles; with `seed` a subclass tells the record which random numbers it has. `settings` go to the protocol
+    (`windows`, `window_seconds`, `idle_seconds`, `align` …).
+
+    Attributes:
+        definition: raised by hand when what is measured changes its meaning; results of another one are then not
+            comparable. Code is no part of it: a slower kernel is a regression, not another measurement.
+    """
+
+    params: Sequence[Any] = ()
+    param_names: Sequence[str] = ()
+    definition: int = 1
+    samples: int = 1
+    seed: int = 0
+    timeout: float = 3600
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    def prepare(self, *params: Any) -> None:  # noqa: B027 -- there may be nothing to prepare
+        """Load, compile, train: what is not measured."""
+
+    @abc.abstractmethod
+    def step(self, *params: Any) -> None:
+        """One unit of work, finished when it returns; this is measured."""
+
+    def evaluate(self, *params: Any) -> Mapping[str, float]:  # noqa: ARG002 -- for who overrides it
+        """Quality, after the windows: `{"accuracy": 0.97}`. Override it where there is one."""
+        return {}
+
+    @property
+    def name(self) -> str:
+        """The workload's name in records: the class in small letters with hyphens."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(self).__name__).lower()
+
+    @property
+    def version(self) -> str:
+        """What asv compares: the protocol's version and the definition's."""
+        return f"{PROTOCOL}.{self.definition}"
+
+    def setup_cache(self) -> str:
+        """Nothing but one folder for all metrics of a commit, which asv gives to who has a cache."""
+        return "energybench"
+
+    def work(self, params: Sequence[Any]) -> Work:
+        """What the instrument may ask for, prepared; a subclass that has a task of its own gives that."""
+        self.prepare(*params)
+        return _Prepared(self, params)
+
+    def metric(self, name: str, params: Sequence[Any]) -> list[float]:
+        """The samples of one metric of a parameter point, measured when the first metric is asked for.
+
+        Raises:
+            MeasuringError: the run failed; every metric of the point says so.
+            SkipNotImplemented: there is none of it here, as joules where no counter is.
+        """
+        told = self._measured(params)
+        if "error" in told:
+            raise MeasuringError(told["error"])
+        if "skip" in told:
+            raise SkipNotImplemented(told["skip"])
+        if name not in told["metrics"]:
+            raise SkipNotImplemented(f"{name} was not measured")
+        return list(told["metrics"][name])
+
+    def _measured(self, params: Sequence[Any]) -> dict[str, Any]:
+        """What the run of a point said; kept in the folder that the metrics share, a failure as well."""
+        point = [type(self).__module__, type(self).__qualname__, repr(tuple(params)), self.version]
+        kept = Path(f"energybench-{hashlib.sha256(repr(point).encode()).hexdigest()[:16]}.json")
+        values: dict[str, Any]
+        if kept.exists():
+            values = json.loads(kept.read_text(encoding="utf-8"))
+            return values
+        try:
+            told = marking.measure(lambda: self.work(params), self._asked(params))
+        except (SkipNotImplemented, NotImplementedError) as reason:
+            values = {"skip": str(reason)}
+        except Exception as error:
+            values = {"error": f"{type(error).__name__}: {error}"}
+        else:
+            values = {"metrics": dict(told.metrics), "record": told.record}
+        part = kept.with_suffix(".part")
+        part.write_text(json.dumps(values), encoding="utf-8")
+        part.replace(kept)
+        return values
+
+    def _asked(self, params: Sequence[Any]) -> Asked:
+        return Asked(
+            workload={"name": self.name, "version": self.definition},
+            parameters=_named(self.param_names, params),
+            seed=self.seed,
+            quick=not full(),
+            settings=dict(self.settings),
+            records=records_folder(type(self)),
+        )
+
+    def energy_joules_per_sample(self, _cache: str, *params: Any) -> list[float]:
+        """Joules of all measured domains; skipped where nothing can be read."""
+        return self.metric("joules_per_sample", params)
+
+    def energy_modelled_joules_per_sample(self, _cache: str, *params: Any) -> list[float]:
+        """Joules by counted operations and bytes times an energy table; skipped where nothing was counted."""
+        return self.metric("modelled_joules_per_sample", params)
+
+    def energy_operand_bytes_per_sample(self, _cache: str, *params: Any) -> list[float]:
+        """Bytes that operators say they move."""
+        return self.metric("operand_bytes_per_sample", params)
+
+    def energy_dram_bytes_per_sample(self, _cache: str, *params: Any) -> list[float]:
+        """Bytes that a memory controller counted; skipped where none can be read."""
+        return self.metric("dram_bytes_per_sample", params)
+
+    def energy_seconds_per_sample(self, _cache: str, *params: Any) -> list[float]:
+        """Seconds, rests between steps left out."""
+        return self.metric("seconds_per_sample", params)
+
+    def energy_accuracy(self, _cache: str, *params: Any) -> list[float]:
+        """The share of held-out samples that are right; skipped where nothing is judged."""
+        return self.metric("accuracy", params)
+
+
+class _Prepared:
+    """A suite's work at one parameter point, as the instrument asks for it."""
+
+    file_bytes: int | None = None
+
+    def __init__(self, suite: EnergySuite, params: Sequence[Any]) -> None:
+        self._suite, self._params, self.samples = suite, tuple(params), suite.samples
+        kind = type(suite)
+        self.definition: Mapping[str, object] = {
+            "task": f"{kind.__module__}.{kind.__qualname__}",
+            "definition": suite.definition,
+            "parameters": _named(suite.param_names, params),
+            "samples": suite.samples,
+        }
+
+    def step(self) -> None:
+        self._suite.step(*self._params)
+
+    def evaluate(self) -> Mapping[str, float]:
+        return self._suite.evaluate(*self._params)
+
+    def close(self) -> None:
+        pass
+
+
+def records_folder(where: object) -> Path:
+    """Where records go: `ENERGYBENCH_RECORDS`, or `.energybench/records` beside the asv.conf.json of what is run."""
+    if given := os.environ.get("ENERGYBENCH_RECORDS"):
+        return Path(given).absolute()
+    start = Path(os.environ.get("ASV_CONF_DIR") or inspect.getsourcefile(where) or ".").resolve()  # type: ignore[arg-type]
+    homes = [folder for folder in (start, *start.parents) if (folder / "asv.conf.json").is_file()]
+    return (homes[0] if homes else Path.cwd()) / ".energybench" / "records"
+
+
+def _named(names: Sequence[str], params: Sequence[object]) -> dict[str, Any]:
+    """Parameters by their names, in plain values."""
+    every = [*names, *(f"param{number + 1}" for number in range(len(names), len(params)))]
+    return {
+        name: value if isinstance(value, bool | int | float | str) else repr(value)
+        for name, value in zip(every, params, strict=False)
+    }
+
+
+def _finite(name: str, value: object) -> float:
+    """A sample as asv can keep it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} gave {value!r}; return a finite number, a list of them, or nothing to be measured")
+    return float(value)
+
+
+def _provenance(kind: str) -> str:
+    """Where a metric's numbers come from; what a counter says is simulated where the machine is."""
+    if kind != "counter":
+        return kind
+    return "simulated" if os.environ.get(SIMULATE) else "measured"
+
+
+def describe(
+    suite: type,
+    metric: str,
+    unit: str,
+    provenance: str,
+    *,
+    margin: float = 0.0,
+    higher_is_better: bool = False,
+) -> None:
+    """Give the function `energy_<metric>` of a suite what asv's index of benchmarks is to tell of it.
+
+    Args:
+        suite: the class that has the function.
+        metric: its name without `energy_`.
+        unit: of its samples, in SI without a prefix.
+        provenance: measured, modelled, or `counter` for what is measured or, on a simulated machine, simulated.
+        margin: what a change must exceed to matter; 0 where the numbers are exact.
+        higher_is_better: which way is up.
+    """
+    told = {"unit": unit, "provenance": provenance, "margin": margin, "higher_is_better": higher_is_better}
+    vars(vars(suite)[f"energy_{metric}"]).update(told)
+
+
+describe(EnergySuite, "joules_per_sample", "J", "counter", margin=0.05)
+describe(EnergySuite, "modelled_joules_per_sample", "J", "modelled")
+describe(EnergySuite, "operand_bytes_per_sample", "B", "modelled")
+describe(EnergySuite, "dram_bytes_per_sample", "B", "counter", margin=0.05)
+describe(EnergySuite, "seconds_per_sample", "s", "measured", margin=0.10)
+describe(EnergySuite, "accuracy", "1", "measured", margin=0.01, higher_is_better=True)
+
+if not any(one.__name__ == EnergyBenchmark.__name__ for one in benchmark_types):
+    benchmark_types.append(EnergyBenchmark)
