@@ -163,7 +163,7 @@ class EnergySuite(abc.ABC):
             MeasuringError: the run failed; every metric of the point says so.
             SkipNotImplemented: there is none of it here, as joules where no counter is.
         """
-        told = self._measured(params)
+        told = self.measured(params)
         if "error" in told:
             raise MeasuringError(told["error"])
         if "skip" in told:
@@ -172,8 +172,11 @@ class EnergySuite(abc.ABC):
             raise SkipNotImplemented(f"{name} was not measured")
         return list(told["metrics"][name])
 
-    def _measured(self, params: Sequence[Any]) -> dict[str, Any]:
-        """What the run of a point said; kept in the folder that the metrics share, a failure as well."""
+    def measured(self, params: Sequence[Any]) -> dict[str, Any]:
+        """What the run of a point said: `metrics` and the `record`, or why there is an `error` or a `skip`.
+
+        It is kept in the current folder, which the metrics of a suite share: a failure is not tried again.
+        """
         point = [type(self).__module__, type(self).__qualname__, repr(tuple(params)), self.version]
         kept = Path(f"energybench-{hashlib.sha256(repr(point).encode()).hexdigest()[:16]}.json")
         values: dict[str, Any]
@@ -196,12 +199,16 @@ class EnergySuite(abc.ABC):
     def _asked(self, params: Sequence[Any]) -> Asked:
         return Asked(
             workload={"name": self.name, "version": self.definition},
-            parameters=_named(self.param_names, params),
+            parameters=self.named(params),
             seed=self.seed,
             quick=not full(),
             settings=dict(self.settings),
             records=records_folder(type(self)),
         )
+
+    def named(self, params: Sequence[Any]) -> dict[str, Any]:
+        """Parameters by their names, in plain values, as records have them."""
+        return _named(self.param_names, params)
 
     def energy_joules_per_sample(self, _cache: str, *params: Any) -> list[float]:
         """Joules of all measured domains; skipped where nothing can be read."""
@@ -239,7 +246,7 @@ class _Prepared:
         self.definition: Mapping[str, object] = {
             "task": f"{kind.__module__}.{kind.__qualname__}",
             "definition": suite.definition,
-            "parameters": _named(suite.param_names, params),
+            "parameters": suite.named(params),
             "samples": suite.samples,
         }
 

@@ -23,6 +23,10 @@ from typing import Any, Protocol
 PYTHON = "ENERGYBENCH_PYTHON"
 """The Python that runs the instrument; by default that of the checkout's .venv, else the one that runs the work."""
 PACKAGES = ("torch", "numpy", "numba", "scikit-learn")
+SETTINGS = "ENERGYBENCH_MARKED_SETTINGS"
+"""JSON of settings of the protocol that go before those of the work."""
+TAGS = "ENERGYBENCH_MARKED_TAGS"
+"""JSON of keys that the record is given: which round of which session it is of."""
 LONGEST_ERROR = 2000
 
 
@@ -145,7 +149,9 @@ def _converse(connection: socket.socket, served: "_Served", asked: Asked) -> Tol
         connection.sendall(json.dumps(message).encode() + b"\n")
 
     try:
-        send({**asdict(asked), "records": str(asked.records), "machine": _machine(), "pid": os.getpid()})
+        given = {"settings": {**asked.settings, **_json(SETTINGS)}, "tags": _json(TAGS)}
+        told = {"records": str(asked.records), "machine": _machine(), "pid": os.getpid()}
+        send({**asdict(asked), **given, **told})
         for line in lines:
             message = json.loads(line)
             if "call" in message:
@@ -262,6 +268,11 @@ def _machine() -> dict[str, Any]:
         "packages": dict(_versions(PACKAGES)),
         **({"git": {"commit": commit, "dirty": False}} if commit else {}),
     }
+
+
+def _json(variable: str) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(os.environ.get(variable) or "{}")
+    return values
 
 
 def _versions(names: Sequence[str]) -> list[tuple[str, str]]:

@@ -152,3 +152,27 @@ def test_namespaces_are_gone_however_their_maker_ends(number):
 
 def namespaces():
     return subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
+
+
+def test_ranks_that_two_hosts_were_given_meet_and_count_their_own_interface(tmp_path):
+    words = ["run", "dist-train", "--strategy", "sync", "--quick", "--seconds", "0.2", "--windows", "2", "--json"]
+    with netlab.lab(2) as net:
+        ranks = []
+        for rank in range(2):
+            place = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": netlab.address(0), "MASTER_PORT": "29511"}
+            own = {"ENERGYBENCH_LOCK": str(tmp_path / f"lock-{rank}"), "ENERGYBENCH_RECORDS": str(tmp_path / "records")}
+            environment = {**os.environ, **place, **own, "GLOO_SOCKET_IFNAME": netlab.INTERFACE, "OMP_NUM_THREADS": "1"}
+            command = [*netlab.at(net.node(rank)), sys.executable, "-m", "energybench", *words]
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            ranks.append(process)
+        answers = [rank.communicate(timeout=200) for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], answers
+    (record,) = json.loads(answers[0][0])["records"]
+    found = {name: one["value"] for name, one in record["results"].items()}
+    # 9,610 weights of 4 bytes; the rest are gloo's preambles
+    assert found["payload_bytes_per_step"] == 38440
+    assert found["tcp_bytes_per_step"] == 39016
+    # headers of Ethernet, IP and TCP; a loopback has segments of 64 KiB instead
+    assert 1.03 < found["wire_bytes_per_step"] / found["tcp_bytes_per_step"] < 1.2

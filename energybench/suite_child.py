@@ -1,0 +1,78 @@
+"""Run by path in a project's own Python: lists the `EnergySuite`s of an asv suite, or measures one of their points.
+
+    python -P suite_child.py list BENCHMARK_DIR
+    python -P suite_child.py measure BENCHMARK_DIR MODULE.CLASS INDEX
+
+The last line on stdout is one JSON object. It needs asv_runner, and what the suite itself imports.
+"""
+
+import importlib
+import itertools
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+def suites(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Every suite by its name, and the modules that could not be imported, with the reason."""
+    from asv_runner import discovery
+    from asv_runner._aux import update_sys_path
+
+    update_sys_path(str(folder))
+    broken: list[dict[str, str]] = []
+
+    def imported(name: str) -> Any:
+        try:
+            return importlib.import_module(name)
+        except BaseException as error:
+            traceback.print_exc()
+            broken.append({"module": name, "reason": f"{type(error).__name__}: {error}"})
+            raise
+
+    # asv_runner goes on without a module that fails, and tells nobody which: this lets us know.
+    discovery.importlib = type("Importing", (), {"import_module": staticmethod(imported)})
+    found = {}
+    for benchmark in discovery.disc_benchmarks(str(folder), ignore_import_errors=True):
+        owner = getattr(benchmark.func, "__self__", None)
+        if hasattr(owner, "measured"):
+            found[benchmark.name.rpartition(".")[0]] = owner
+    return found, broken
+
+
+def points(suite: Any) -> list[tuple[Any, ...]]:
+    """Its parameter points, in asv's order."""
+    params = list(suite.params)
+    if params and not isinstance(params[0], list | tuple):
+        params = [params]
+    return list(itertools.product(*params))
+
+
+def main(words: list[str]) -> int:
+    """Do what the words say, and print the answer."""
+    folder = Path(words[1]).resolve()
+    # What suites print is not the answer.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    found, broken = suites(folder)
+    if words[0] == "list":
+        listed = [
+            {"suite": name, "index": index, "workload": suite.name, "parameters": suite.named(point)}
+            for name, suite in found.items()
+            for index, point in enumerate(points(suite))
+        ]
+        told: dict[str, Any] = {"points": listed, "broken": broken}
+    else:
+        suite = found.get(words[2])
+        told = {"error": f"there is no suite {words[2]}"}
+        if suite is not None:
+            told = suite.measured(points(suite)[int(words[3])])
+    json.dump(told, answer)
+    answer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
