@@ -24,7 +24,7 @@ from energybench.distributed.channel import Channel, ChannelError, Listener, con
 from energybench.distributed.gang import Gang, RankError, RankLostError, differences
 from energybench.distributed.given import Given, GivenError, first_host, given
 from energybench.distributed.readers import DuplicateReaderError, Part
-from energybench.distributed.seat import Identity
+from energybench.distributed.seat import Identity, is_identity
 from energybench.distributed.starting import PREFIX, Plan
 
 SPREAD = str(Path(__file__).parent / "fakes" / "spread.py")
@@ -665,3 +665,18 @@ def test_another_number_of_nodes_than_ranks_were_started_is_refused(monkeypatch:
         monkeypatch.setenv(name, value)
     with pytest.raises(gangs.NodesError, match="nodes=3 and 4 ranks were started: leave nodes out"):
         gangs.take(Plan(nodes=3))
+
+
+@examples(
+    st.dictionaries(
+        st.sampled_from(["rank", "host", "network", "name", "pid", "more"]),
+        st.none() | st.booleans() | st.integers(-2, 5) | st.text(max_size=3) | st.lists(st.integers(), max_size=1),
+    )
+)
+def test_what_a_stranger_says_of_itself_is_an_identity_or_is_refused_without_an_error(told: dict[str, object]):
+    whole = {"rank": 1, "host": "h", "network": "n", "name": "m", "pid": 7}
+    assert is_identity(whole, 4)
+    mixed = whole | told
+    fits = all(type(mixed[key]) is type(value) for key, value in whole.items()) and set(mixed) == set(whole)
+    assert is_identity(mixed, 4) == (fits and mixed["pid"] > 0 and mixed["rank"] >= 0)
+    assert not is_identity([told], 4)
