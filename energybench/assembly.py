@@ -29,6 +29,10 @@ class Counting(Protocol):
         """Run the work once and say what it did."""
         ...
 
+    def typical(self, work: Callable[[], object]) -> Any:
+        """Run the work a few times and say what one of them does, as most of them do it."""
+        ...
+
     def summed(self, parts: Sequence[Mapping[str, Any]]) -> Any:
         """What several processes did, each as plain values."""
         ...
@@ -76,7 +80,11 @@ def assemble(point: Point, task: Task, measured: Measured, setting: Setting, cou
     parts |= {"parameters": dict(point.parameters), "results": {name: dump(metric) for name, metric in metrics.items()}}
     if told := extras.details(point.workload.name, task):
         parts["details"] = told
-    if counting and (found := count_operators(parts, task, task.step, counting, str(setting.protocol["table"]))):
+    if counting and (
+        found := count_operators(
+            parts, task, lambda: counting.typical(task.step), counting, str(setting.protocol["table"])
+        )
+    ):
         parts["results"] |= {name: dump(one) for name, one in _counted(*found, task.samples).items()}
     return parse(parts)
 
@@ -226,7 +234,7 @@ def _timing(measured: Measured) -> dict[str, float]:
 
 
 def count_operators(
-    parts: dict[str, Any], worker: object, work: Callable[[], object], counting: Counting, table: str
+    parts: dict[str, Any], worker: object, count: Callable[[], Any], counting: Counting, table: str
 ) -> tuple[Any, Any] | None:
     """The work of one step once more, outside the windows, with its operators counted; scaled to all measured steps.
 
@@ -237,7 +245,7 @@ def count_operators(
         work is not 0 J.
     """
     elsewhere = getattr(worker, "counts", None)
-    counts = counting.summed(elsewhere()) if elsewhere else counting.count(work)
+    counts = counting.summed(elsewhere()) if elsewhere else count()
     if not counts.calls:
         return None
     priced = counting.energy(counts, table)

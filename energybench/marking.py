@@ -246,7 +246,7 @@ class _Served:
             return []
         from energybench.probes import operators
 
-        return [asdict(operators.count(self._work.step))]
+        return [asdict(operators.typical(self._work.step))]
 
 
 def _python() -> str:

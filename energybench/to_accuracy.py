@@ -48,7 +48,9 @@ def assemble(
     found = metrics(target, measured.windows, measured.idles, alias, setting.provenance)
     if counting:
         learner = make_learner(point.workload.name, task, target.repeats[0].seed)
-        counted = count_operators(parts, learner, learner.learn, counting, str(setting.protocol["table"]))
+        counted = count_operators(
+            parts, learner, lambda: counting.count(learner.learn), counting, str(setting.protocol["table"])
+        )
         found |= _counted(found, *counted) if counted else {}
     if target.reached < len(target.repeats):
         parts["flags"].append("target-not-reached")

@@ -32,9 +32,11 @@ __all__ = [
     "summed",
     "table",
     "tables",
+    "typical",
 ]
 
 ON_REQUEST = True
+TYPICAL_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,22 @@ def count(work: Callable[[], object]) -> Counts:
     with operations.counting(mode), mode:
         work()
     return _counts(tally)
+
+
+def typical(work: Callable[[], object]) -> Counts:
+    """What one run of `work` computes and moves, as two of up to three runs agree on.
+
+    A step of a training that begins a pass also shuffles, and the very first one makes the optimizer's state. Which
+    steps these are depends on how long a warm-up took; what is counted must not. Where no two agree, the counts depend
+    on the data, and the last stands for them.
+    """
+    seen: list[Counts] = []
+    while len(seen) < TYPICAL_RUNS:
+        counts = count(work)
+        if counts in seen:
+            break
+        seen.append(counts)
+    return counts
 
 
 def summed(parts: Iterable[Mapping[str, Any]]) -> Counts:

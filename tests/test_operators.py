@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 import threading
@@ -485,3 +486,25 @@ def test_the_7_nm_table_has_the_ratios_to_45_nm_that_its_source_prints():
     caches = {"sram-8KiB": 1.3, "sram-32KiB": 2.4, "sram-1MiB": 7.1}
     assert {n: old.memory_joules[n][0] / new.memory_joules[n][0] for n in caches} == pytest.approx(caches, abs=0.051)
     assert new.memory_joules["dram"][0] == old.memory_joules["dram"][0]
+
+
+def test_what_a_step_typically_does_is_the_same_wherever_the_count_begins():
+    a = torch.ones(4, 4)
+    turn = itertools.count()
+
+    def step() -> None:
+        if next(turn) % 5 == 0:
+            torch.randperm(100)
+        a @ a
+
+    found = [operators.typical(step) for _ in range(7)]
+    assert all(one == found[0] for one in found)
+    assert found[0].calls == {"aten.mm": 1}
+
+
+def test_where_no_two_runs_agree_the_last_one_stands_for_them():
+    sizes = iter([3, 4, 5])
+    assert (
+        operators.typical(lambda: torch.ones(next(sizes)) + 1).written_bytes
+        == operators.count(lambda: torch.ones(5) + 1).written_bytes
+    )
