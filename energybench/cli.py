@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from energybench import __version__, boundary
+from energybench._commands import judging
 from energybench.terminal import console, emit
 
 app = typer.Typer(
@@ -233,6 +234,9 @@ def report(
     from energybench.config import load_settings
 
     return build(load_settings({"records": records, "site": output}))
+
+
+app.add_typer(judging.app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from energybench.boundary import describe
 from energybench.distributed.channel import Channel, ChannelError
 from energybench.meter import Meter, open_meter
 from energybench.model import Modelled, Parameter
+from energybench.preflight import measures_joules, preflight
 from energybench.probes import operators
 from energybench.record import Record, parse
 from energybench.settings import Settings, Value
@@ -28,6 +29,9 @@ HELLO_SECONDS = 60.0
 TRACE_HZ = 20.0
 HELD_BY = "ENERGYBENCH_HELD_BY"
 """The process that holds the machine's lock for all that it starts."""
+
+FORCE = "ENERGYBENCH_FORCE"
+"""Set to 1 to measure on a machine that is not quiet, or whose canary is outside its history."""
 
 
 class WorkError(RuntimeError):
@@ -160,7 +164,9 @@ def _measured(channel: Channel, asked: Mapping[str, Any]) -> dict[str, Any]:
     settings = _settings(asked)
     store = Store(host.machine_id(), root=Path(asked["records"]))
     cpu_time.follow(asked["pid"])
-    with _alone(_said(asked)), closing(open_meter()) as meter:
+    with _alone(_said(asked)) as held_by_us, closing(open_meter()) as meter:
+        if held_by_us:
+            _look(meter, store.folder.parent)
         outcome = protocol.run(
             [point],
             meter=meter,
@@ -176,14 +182,20 @@ def _measured(channel: Channel, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(command: list[str]) -> Iterator[None]:
-    """Hold the machine, unless who started all this holds it already."""
+def _alone(command: list[str]) -> Iterator[bool]:
+    """Hold the machine, unless who started all this holds it already; whether it is we that do."""
     holder = lock.holder() or {}
     if str(holder.get("pid")) == os.environ.get(HELD_BY):
-        yield
+        yield False
         return
     with lock.measuring(command=command):
-        yield
+        yield True
+
+
+def _look(meter: Meter, records: Path) -> None:
+    """Refuse a machine that is not fit to be measured on; where nothing is measured, it is only told."""
+    forced = os.environ.get(FORCE, "0") not in ("", "0") or not measures_joules(meter)
+    preflight(meter, folder=records, force=forced)
 
 
 def _settings(asked: Mapping[str, Any]) -> Settings:

@@ -39,6 +39,8 @@ class Round:
         seed: of the workload's random numbers; None where the source does not tell.
         judged: how many samples an accuracy is over; None where the source does not tell.
         systematic: relative standard uncertainty that all rounds of this machine share (gain); 0 where not stated.
+        standard_error: of a single value that stands for `count` samples which were not kept (asv's summary).
+        count: how many those were.
     """
 
     values: tuple[float, ...]
@@ -47,6 +49,8 @@ class Round:
     seed: int | None = None
     judged: int | None = None
     systematic: float = 0.0
+    standard_error: float | None = None
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

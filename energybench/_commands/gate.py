@@ -1,0 +1,164 @@
+"""`energybench gate`: two sets of results, or two commits that are measured now, and the verdict on head."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from energybench.gate import judge
+from energybench.gating.accepted import Accepted, AcceptedError, read_accepted
+from energybench.gating.commits import top_of
+from energybench.gating.floors import floors
+from energybench.gating.from_records import SeveralMachinesError
+from energybench.gating.library import Library, SideError
+from energybench.gating.live import Live, LiveError, measure
+from energybench.gating.outputs.junit import junit
+from energybench.gating.outputs.markdown import markdown
+from energybench.gating.outputs.plain import plain
+from energybench.gating.outputs.smaller import smaller
+from energybench.gating.outputs.text import gate_tables
+from energybench.gating.rules import Rules, RulesError
+from energybench.gating.sides import resolve_both
+from energybench.gating.spending import Schedule
+from energybench.gating.trees import TreeError
+from energybench.gating.verdicts import Judgement
+from energybench.terminal import console, emit, say
+
+ACCEPTED = "accepted-regressions.toml"
+"""Read where it lies at the top of the repository, and nobody names another."""
+SUMMARY = "GITHUB_STEP_SUMMARY"
+USAGE = 2
+USAGE_ERRORS = (AcceptedError, LiveError, RulesError, SeveralMachinesError, SideError, TreeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where a judgement goes beside the terminal.
+
+    Attributes:
+        as_json: one object on stdout.
+        verbose: passes too.
+        junit: a file of JUnit XML.
+        markdown: a file of Markdown; the job's summary has it in any case, where there is one.
+        smaller: a file of `customSmallerIsBetter` JSON.
+    """
+
+    as_json: bool = False
+    verbose: bool = False
+    junit: Path | None = None
+    markdown: Path | None = None
+    smaller: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for.
+
+    Attributes:
+        base: a commit, or results.
+        head: the same.
+        records: the folder of records.
+        results: asv's results_dir; None for the one of asv.conf.json.
+        machine: whose results; None where there is one only.
+        margins: `NAME=SHARE`, as they were typed.
+        allow: provenances that are judged because they are asked for.
+        allow_missing: globs of what head need not have.
+        only: what is judged; all where empty.
+        accepted: the file of accepted regressions.
+        live: how both are measured now; None to judge what is stored.
+    """
+
+    base: str
+    head: str
+    records: Path
+    results: Path | None = None
+    machine: str | None = None
+    margins: Sequence[str] = ()
+    allow: Sequence[str] = ()
+    allow_missing: Sequence[str] = ()
+    only: Sequence[str] = ()
+    accepted: Path | None = None
+    live: Live | None = None
+    outputs: Outputs = field(default_factory=Outputs)
+
+
+def judged(asked: Asked) -> int:
+    """Judge, tell, and give the exit code; 2 for what cannot be compared at all, with the reason."""
+    repository = top_of(Path.cwd())
+    try:
+        rules = Rules(
+            margins=_margins(asked.margins),
+            allow=frozenset(_split(asked.allow)),
+            allow_missing=tuple(asked.allow_missing),
+            only=tuple(_split(asked.only)),
+        )
+        accepted = _accepted(asked, repository)
+        if asked.live:
+            judgement = measure(asked.base, asked.head, asked.live, rules, repository=repository, accepted=accepted)
+        else:
+            library = Library(
+                repository=repository, records=asked.records, results=asked.results, machine=asked.machine
+            )
+            base, head = resolve_both(asked.base, asked.head, library)
+            judgement = judge(base, head, rules, floors=floors(library), accepted=accepted)
+    except USAGE_ERRORS as error:
+        say(str(error))
+        return USAGE
+    tell(judgement, asked.outputs)
+    return judgement.exit
+
+
+def tell(judgement: Judgement, outputs: Outputs, environ: Mapping[str, str] = os.environ) -> None:
+    """Put a judgement wherever it is wanted."""
+    if outputs.as_json:
+        emit(plain(judgement))
+    console(stderr=outputs.as_json).print(*gate_tables(judgement, verbose=outputs.verbose), sep="\n", soft_wrap=False)
+    if outputs.junit:
+        _write(outputs.junit, junit(judgement))
+    if outputs.markdown:
+        _write(outputs.markdown, markdown(judgement))
+    if outputs.smaller:
+        import json
+
+        _write(outputs.smaller, json.dumps(smaller(judgement), indent=1) + "\n")
+    if summary := environ.get(SUMMARY):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(markdown(judgement))
+
+
+def _margins(given: Sequence[str]) -> dict[str, float]:
+    margins = {}
+    for text in given:
+        name, equals, value = text.rpartition("=")
+        try:
+            margins[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise RulesError(f"--margin {text!r} is no margin; give it as --margin joules=0.05, for 5 %")
+    return margins
+
+
+def _split(given: Sequence[str]) -> list[str]:
+    """`a,b` and `a` `b` alike."""
+    return [part.strip() for text in given for part in text.split(",") if part.strip()]
+
+
+def _accepted(asked: Asked, repository: Path) -> Sequence[Accepted]:
+    own = repository / ACCEPTED
+    path = asked.accepted or (own if own.is_file() else None)
+    return read_accepted(path) if path else ()
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def live_of(rounds: int, most: int, said: Mapping[str, Any], *, force: bool, canary_reset: bool, records: Path) -> Live:
+    """How both commits are measured: looks after so many rounds, twice as many, and so on up to the most."""
+    looks = [rounds]
+    while looks[-1] < most:
+        looks.append(min(2 * looks[-1], most))
+    return Live(schedule=Schedule(rounds=tuple(looks)), force=force, canary_reset=canary_reset, records=records, **said)

@@ -1,0 +1,114 @@
+"""Where a row of values changes its level: change points by ruptures' kernel method, on values scaled by their noise.
+
+KernelCPD with the linear kernel and a penalty is PELT on squared differences (Killick et al., JASA 107, 2012; Arlot et
+al., JMLR 20, 2019): a change is kept when it lowers the squared, noise-scaled deviations by more than the penalty.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+FALSE_CHANGES = 0.05
+"""How many changes are seen in vain in all series together, about, if the noise is normal and its size right."""
+ENOUGH_DIFFERENCES = 8
+NORMAL_MAD = 1.4826
+TINY = 1e-9
+MOST_OUTLIERS = 0.1
+"""The share of values that may be left out as outliers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """A row of values as pieces of equal level.
+
+    Attributes:
+        starts: where each piece but the first begins.
+        levels: of each piece, on the scale of the values.
+        outliers: values that belong to no piece.
+    """
+
+    starts: tuple[int, ...]
+    levels: tuple[float, ...]
+    outliers: tuple[int, ...] = ()
+
+
+def penalty(values: int, series: int) -> float:
+    """What a change must lower the squared deviations by: twice the log of all places it could be at, over chance."""
+    return 2 * math.log(max(values, 2) * max(series, 1) / FALSE_CHANGES)
+
+
+def noise_of(values: Sequence[float], own: float) -> float:
+    """The noise of one value: what is known of it, and at least what most successive differences show."""
+    differences = [abs(new - old) for old, new in pairwise(values)]
+    if len(differences) < ENOUGH_DIFFERENCES:
+        return own
+    return max(own, NORMAL_MAD * statistics.median(differences) / math.sqrt(2))
+
+
+def exact_levels(values: Sequence[float]) -> Levels:
+    """The pieces of values that have no noise: any difference is a change."""
+    starts = [number for number, (old, new) in enumerate(pairwise(values), 1) if _differ(old, new)]
+    return Levels(starts=tuple(starts), levels=tuple(values[number] for number in (0, *starts)))
+
+
+def levels_of(values: Sequence[float], noise: float, penalty: float) -> Levels:
+    """The pieces of noisy values; a single value that stands out between two equal levels is none.
+
+    Args:
+        values: in the order of commits.
+        noise: standard deviation of one of them.
+        penalty: what a change must lower the squared deviations by, in units of the noise.
+    """
+    kept = list(range(len(values)))
+    outliers: list[int] = []
+    while True:
+        starts = _starts([values[number] for number in kept], noise, penalty)
+        spike = _spike([values[number] for number in kept], starts)
+        if spike is None or len(outliers) >= max(1, MOST_OUTLIERS * len(values)):
+            break
+        outliers.append(kept.pop(spike))
+    bounds = [0, *starts, len(kept)]
+    levels = [statistics.fmean(values[number] for number in kept[low:high]) for low, high in pairwise(bounds)]
+    return Levels(starts=tuple(kept[one] for one in starts), levels=tuple(levels), outliers=tuple(sorted(outliers)))
+
+
+def _starts(values: Sequence[float], noise: float, penalty: float) -> list[int]:
+    if len(values) < 2 or max(values) == min(values):
+        return []
+    import numpy as np
+    import ruptures  # type: ignore[import-untyped]  # it has no types
+
+    middle = statistics.median(values)
+    signal = (np.asarray(values, dtype=float) - middle) / max(noise, TINY * (max(values) - min(values)))
+    found = ruptures.KernelCPD(kernel="linear", min_size=1).fit(signal.reshape(-1, 1)).predict(pen=penalty)
+    return [int(one) for one in found[:-1]]
+
+
+def _spike(values: Sequence[float], starts: Sequence[int]) -> int | None:
+    """The first piece of one value, neither first nor last, between levels that are nearer to each other than to it."""
+    bounds = [0, *starts, len(values)]
+    pieces = list(pairwise(bounds))
+    for number, (low, high) in enumerate(pieces[1:-1], 1):
+        if high - low > 1:
+            continue
+        before, after = (statistics.fmean(values[slice(*pieces[place])]) for place in (number - 1, number + 1))
+        step = min(abs(values[low] - before), abs(values[low] - after))
+        if abs(after - before) < step / 2:
+            return low
+    return None
+
+
+def scaled(values: Sequence[float], *, absolute: bool) -> tuple[list[float], Callable[[float], float]]:
+    """Values on the scale that they are judged on, and the way back: as they are, logs, or in units of the largest."""
+    if absolute:
+        return list(values), lambda value: value
+    if min(values) > 0:
+        return [math.log(value) for value in values], math.exp
+    unit = max(abs(value) for value in values) or 1.0
+    return [value / unit for value in values], lambda value: value * unit
+
+
+def _differ(old: float, new: float) -> bool:
+    return abs(new - old) > TINY * max(abs(old), abs(new))

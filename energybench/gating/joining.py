@@ -1,0 +1,132 @@
+"""Before anything is tested: what one side lacks, what is refused, and what differs beside the values."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from energybench.gating.rules import ASKED_FOR, Rules, absolute
+from energybench.gating.series import Key, Series, Side
+from energybench.gating.verdicts import Verdict, Word
+
+WHOLE_POINT = ("", "*")
+"""What stands for the metric in a gap of a whole point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Two series that may be compared."""
+
+    base: Series
+    head: Series
+
+
+def join(base: Side, head: Side, rules: Rules) -> Iterator[Joined | Verdict]:
+    """Each series of base and then those that only head has: a pair to compare, or already a verdict."""
+    gaps = {gap.key: gap.reason for gap in head.gaps}
+    unknown = {gap.key: gap.reason for gap in base.gaps}
+    before, now = _filled(base, rules), _filled(head, rules)
+    for key, old in before.items():
+        new = now.get(key)
+        if _is_only_estimated(old, new, rules):
+            yield verdict(old, new, "left out", reason="estimates are not judged; ask for them with --allow estimated")
+        elif new is None:
+            yield _not_measured(old, _why_missing(key, head, gaps), rules)
+        elif reason := refusal(old, new, rules):
+            yield verdict(old, new, "not comparable", reason=reason)
+        else:
+            yield Joined(base=old, head=new)
+    for key, new in now.items():
+        if key not in before:
+            yield verdict(None, new, "new", reason=_why_missing(key, base, unknown) if unknown else "")
+
+
+def _filled(side: Side, rules: Rules) -> dict[Key, Series]:
+    """What is judged of a side: series with values, without rounds that have none."""
+    found = {key: one for key, one in side.series.items() if rules.selects(one)}
+    for key, one in list(found.items()):
+        if all(each.values for each in one.rounds) and one.rounds:
+            continue
+        rounds = tuple(each for each in one.rounds if each.values)
+        if rounds:
+            found[key] = replace(one, rounds=rounds)
+        else:
+            del found[key]
+    return found
+
+
+def refusal(base: Series, head: Series, rules: Rules) -> str:
+    """Why two series are not compared; empty where they are."""
+    different = [
+        f"{name} {old} in base, {new} in head"
+        for name, old, new in (
+            ("provenance", base.provenance, head.provenance),
+            ("unit", base.unit, head.unit),
+            ("better", _better(base), _better(head)),
+        )
+        if old != new
+    ]
+    if base.grounds != head.grounds:
+        names = dict.fromkeys([*base.grounds, *head.grounds])
+        pairs = ((name, base.grounds.get(name, "absent"), head.grounds.get(name, "absent")) for name in names)
+        different += [f"{name} {old} in base, {new} in head" for name, old, new in pairs if old != new]
+    if different:
+        return "; ".join(different)
+    if base.provenance in ASKED_FOR and base.provenance not in rules.allow:
+        return f"{base.provenance} values are not judged; ask for them with --allow {base.provenance}"
+    return ""
+
+
+def _is_only_estimated(base: Series, head: Series | None, rules: Rules) -> bool:
+    """Estimates stand beside what is judged, and decide nothing unless they are asked for."""
+    kinds = {one.provenance for one in (base, head) if one}
+    return kinds == {"estimated"} and "estimated" not in rules.allow
+
+
+def verdict(base: Series | None, head: Series | None, word: Word, **more: Any) -> Verdict:
+    """A verdict with what the two series say of themselves."""
+    one = base or head
+    assert one is not None
+    value, spread = _summary(head) if head else (None, None)
+    return Verdict(
+        key=one.key,
+        family=one.family,
+        unit=one.unit,
+        provenance=one.provenance,
+        higher_is_better=one.higher_is_better,
+        absolute=absolute(one),
+        word=word,
+        base=_summary(base)[0] if base else None,
+        head=value,
+        spread=spread,
+        **more,
+    )
+
+
+def _not_measured(old: Series, why: str, rules: Rules) -> Verdict:
+    allowed = rules.may_miss(old.key)
+    return verdict(old, None, "not measured", allowed=allowed, reason=f"{why} (allowed)" if allowed else why)
+
+
+def _why_missing(key: Key, side: Side, gaps: Mapping[Key, str]) -> str:
+    whole = (Key(workload=key.workload, parameters=key.parameters, metric=name) for name in WHOLE_POINT)
+    found = next((gaps[one] for one in (key, *whole) if one in gaps), None)
+    return found if found is not None else f"{side.name} has no such series"
+
+
+def _summary(series: Series) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of its rounds, or of the values of a single one."""
+    rounds = series.rounds
+    values = rounds[0].values if len(rounds) == 1 else [sum(one.values) / len(one.values) for one in rounds]
+    if not values:
+        return None, None
+    mean = sum(values) / len(values)
+    if not math.isfinite(mean):
+        return None, None
+    squares = sum([(value - mean) * (value - mean) for value in values])
+    known = len(values) > 1 and math.isfinite(squares)
+    return mean, math.sqrt(squares / (len(values) - 1)) if known else None
+
+
+def _better(series: Series) -> str:
+    return "larger" if series.higher_is_better else "smaller"

@@ -1,0 +1,181 @@
+"""The results of a repository: its records, and the results_dir of its asv.conf.json; each file is read once."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from energybench.gating.asv_files import (
+    INDEX_NAME,
+    AsvFileError,
+    Result,
+    Tree,
+    is_results_folder,
+    read_index,
+    read_result,
+    read_tree,
+)
+from energybench.gating.commits import full_hash
+from energybench.gating.from_records import commit_of
+from energybench.gating.series import Trouble
+from energybench.store import Problem, Stored, iter_records
+
+CONFIGURATION = "asv.conf.json"
+
+
+class SideError(ValueError):
+    """What was named as one side of a comparison is nothing that can be read as one."""
+
+
+class Library:
+    """Records and asv results, found when they are asked for.
+
+    Args:
+        repository: whose commits they are of.
+        records: the folder of records of all machines.
+        results: asv's results_dir; by default the one that asv.conf.json names.
+        machine: the id or name of the machine whose results are taken; all where None.
+    """
+
+    def __init__(
+        self, *, repository: Path, records: Path, results: Path | None = None, machine: str | None = None
+    ) -> None:
+        self.repository, self.records, self.machine = repository, records, machine
+        self._results = results
+        self._read: dict[Path, Result | Trouble] = {}
+        self._more: list[Stored] = []
+        self._more_trees: list[Tree] = []
+
+    @cached_property
+    def _found(self) -> tuple[list[Stored], tuple[Trouble, ...]]:
+        return read_records(self.records) if self.records.is_dir() else ([], ())
+
+    @property
+    def stored(self) -> list[Stored]:
+        """All records."""
+        return self._found[0]
+
+    def add(self, *stored: Stored, tree: Tree | None = None) -> None:
+        """What was named beside the library's own: its noise is learnt from that as well."""
+        self._more += stored
+        if tree and tree.path.resolve() not in {one.path.resolve() for one in self.trees}:
+            self._more_trees.append(tree)
+
+    def every_record(self) -> list[Stored]:
+        """All records, each once, and those that were named beside."""
+        known = {(one.record.machine.id, one.record.id): one for one in (*self._more, *self.stored)}
+        return list(known.values())
+
+    @property
+    def trees(self) -> list[Tree]:
+        """All results_dirs."""
+        return [*([self.tree] if self.tree else []), *self._more_trees]
+
+    @property
+    def record_troubles(self) -> tuple[Trouble, ...]:
+        """Files among the records that are none."""
+        return self._found[1]
+
+    @cached_property
+    def tree(self) -> Tree | None:
+        """The results_dir; None where there is none."""
+        path = self._results or results_dir(self.repository)
+        if path is None or not path.is_dir():
+            return None
+        return read_tree(path)
+
+    def records_of(self, commit: str) -> list[Stored]:
+        """The records of a commit with nothing changed."""
+        return [one for one in self.stored if commit_of(one.record) == commit]
+
+    def result(self, path: Path) -> Result | Trouble:
+        """A result file, parsed the first time."""
+        if path not in self._read:
+            self._read[path] = _result(path)
+        return self._read[path]
+
+    def results_of(self, commit: str) -> tuple[list[Result], tuple[Trouble, ...]]:
+        """Results in asv's files of a commit, on all machines or the chosen one, and the files that are none."""
+        if self.tree is None:
+            return [], ()
+        found = [self.result(path) for path in self.tree.of_commit(commit)]
+        results = [one for one in found if isinstance(one, Result) and one.commit == commit and self.wanted(one)]
+        return results, tuple(one for one in found if isinstance(one, Trouble))
+
+    def every_result(self) -> Iterator[tuple[Result | Trouble, Mapping[str, Mapping[str, Any]]]]:
+        """All result files with the index that they go with, none kept: there may be thousands."""
+        for tree in self.trees:
+            for path in tree.every():
+                one = self._read.get(path) or _result(path)
+                if isinstance(one, Trouble) or self.wanted(one):
+                    yield one, tree.index
+
+    def wanted(self, result: Result) -> bool:
+        """Whether it is of the chosen machine."""
+        return self.machine in (None, result.machine)
+
+    def commits(self) -> list[str]:
+        """The beginnings of the hashes of commits that have results, the newest record first."""
+        newest = sorted(self.stored, key=lambda one: one.record.created, reverse=True)
+        names = [commit[:8] for one in newest if (commit := commit_of(one.record))]
+        names += [path.name.split("-", 1)[0][:8] for path in (self.tree.every() if self.tree else ())]
+        return list(dict.fromkeys(names))
+
+    def hash_of(self, text: str) -> str | None:
+        """The full hash that some text stands for in the repository."""
+        return full_hash(self.repository, text)
+
+
+def read_records(path: Path) -> tuple[list[Stored], tuple[Trouble, ...]]:
+    """The records in a file or below a folder, and the files that are none."""
+    stored, troubles = [], []
+    for one in iter_records(path):
+        if isinstance(one, Problem):
+            troubles.append(Trouble(path=one.path, reason=one.reason))
+        else:
+            stored.append(one)
+    return stored, tuple(troubles)
+
+
+def results_dir(repository: Path) -> Path | None:
+    """The results_dir of a repository's asv.conf.json, which stands at its top or in a folder there.
+
+    Raises:
+        SideError: the file cannot be read.
+    """
+    names = [repository / CONFIGURATION, *sorted(repository.glob(f"*/{CONFIGURATION}"))]
+    found = next((one for one in names if one.is_file()), None)
+    if found is None:
+        return None
+    from asv.util import UserError, load_json
+
+    try:
+        values = load_json(str(found), js_comments=True)
+    except (UserError, ValueError, OSError) as error:
+        raise SideError(f"{found}: {error}; correct it, or name the results_dir itself") from error
+    told = values.get("results_dir", "results") if isinstance(values, Mapping) else "results"
+    return found.parent / str(told)
+
+
+def index_near(folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], tuple[Trouble, ...]]:
+    """The index of benchmarks that a folder of result files goes with."""
+    places = [folder / INDEX_NAME, folder.parent / INDEX_NAME]
+    path = next((one for one in places if one.is_file()), places[1])
+    try:
+        return read_index(path), ()
+    except AsvFileError as error:
+        return {}, (Trouble(path=path, reason=str(error)),)
+
+
+def holds_results(folder: Path) -> bool:
+    """Whether a folder is a results_dir or has result files of asv in it."""
+    if is_results_folder(folder) or (folder / "machine.json").is_file():
+        return True
+    return any(isinstance(_result(path), Result) for path in sorted(folder.glob("*.json"))[:20])
+
+
+def _result(path: Path) -> Result | Trouble:
+    try:
+        return read_result(path)
+    except AsvFileError as error:
+        return Trouble(path=path, reason=str(error))

@@ -1,0 +1,83 @@
+"""Commits in their order, and what was measured of a series along them."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from energybench.gating.commits import Commit, CommitError, full_hash, order
+from energybench.gating.observed import LANES, Observation, Observed, Track, lane_of
+
+
+class Line:
+    """The commits in their order, and the place of each.
+
+    Attributes:
+        commits: the oldest first.
+        rank: the place of each hash.
+        strangers: how many commits have results and are not among them.
+        by_date: whether the order is that of dates, since git knows none of them.
+    """
+
+    def __init__(self, repository: Path, branch: str, observed: Observed) -> None:
+        measured = {one.commit for track in observed.tracks for one in track.observations}
+        try:
+            commits = order(repository, branch)
+        except CommitError:
+            if branch != "HEAD":
+                raise
+            commits = []
+        self.by_date = bool(measured) and not any(one.hash in measured for one in commits)
+        if self.by_date:
+            commits = _in_order_of_dates(observed)
+        self.repository, self.commits = repository, commits
+        self.rank = {one.hash: place for place, one in enumerate(commits)}
+        self.strangers = sum(one not in self.rank for one in measured)
+
+    def first_after(self, since: str | None) -> int:
+        """The place of the first commit that is told of."""
+        if since is None:
+            return 0
+        found = full_hash(self.repository, since)
+        if found in self.rank:
+            return self.rank[found] + 1
+        if found is None and since[:4].isdigit() and "-" in since:
+            return next((place for place, one in enumerate(self.commits) if one.date >= since), len(self.commits))
+        raise CommitError(f"{since} is neither a commit of this branch nor a day; write a hash, or 2027-01-31")
+
+
+def _in_order_of_dates(observed: Observed) -> list[Commit]:
+    when: dict[str, float] = {}
+    for track in observed.tracks:
+        for one in track.observations:
+            when[one.commit] = min(observed.dates.get(one.commit, one.when), when.get(one.commit, math.inf))
+    dated = sorted(when.items(), key=lambda one: (one[1], one[0]))
+    return [Commit(hash=name, date=dt.datetime.fromtimestamp(at, dt.UTC).isoformat()) for name, at in dated]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Observations of one track in the order of commits, of lanes that follow each other."""
+
+    track: Track
+    lane: Mapping[str, str]
+    observations: Sequence[Observation]
+
+
+def rows_of(track: Track, line: Line) -> list[Row]:
+    """One row of a track; one for each lane where they were measured beside each other."""
+    known = [one for one in track.observations if one.commit in line.rank]
+    lanes: dict[tuple[str, ...], list[Observation]] = {}
+    for one in sorted(known, key=lambda one: (line.rank[one.commit], one.when)):
+        lanes.setdefault(lane_of(one), []).append(one)
+    ranges = sorted((line.rank[one[0].commit], line.rank[one[-1].commit]) for one in lanes.values())
+    if all(old[1] <= new[0] for old, new in pairwise(ranges)):
+        every = [one for _, lane in sorted(lanes.items(), key=lambda one: line.rank[one[1][0].commit]) for one in lane]
+        return [Row(track=track, lane={}, observations=every)] if every else []
+    varying = [place for place in range(len(LANES)) if len({lane[place] for lane in lanes}) > 1]
+    return [
+        Row(track=track, lane={LANES[place]: lane[place] for place in varying}, observations=found)
+        for lane, found in lanes.items()
+    ]

@@ -1,0 +1,257 @@
+"""Change points of every series over commits, with the commit that made each, worse or better.
+
+    found = history(Library(repository=Path("."), records=Path(".energybench/records")))
+    found.changes
+
+Steps of the machine, its driver, the probe, the environment, torch or the workload's version part a series: values on
+either side are never compared, and no commit is blamed for what lies between them.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import groupby, pairwise
+from typing import Literal
+
+from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled
+from energybench.gating.commits import Commit
+from energybench.gating.floors import floors
+from energybench.gating.library import Library
+from energybench.gating.line import Line, Row, rows_of
+from energybench.gating.observed import Observation, Track, observe
+from energybench.gating.rules import Rules, absolute, path_of
+from energybench.gating.series import Floor, Key, Series, Trouble
+from energybench.gating.sides import recorded_as
+
+EXACT_FAMILIES = ("modelled", "size")
+RULES = Rules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A series' step from one level to another.
+
+    Attributes:
+        key: of the series; `lane` names what sets it apart where there are several, as two machines.
+        direction: worse or better, in the metric's own direction.
+        commit: the first with the new level; `after` is the last that was measured before it.
+        unmeasured: commits between the two, any of which may have made it.
+        old: level before, in `unit`.
+        new: level from there on.
+        change: new/old - 1; new - old where `absolute`; None where old is 0.
+        last: whether only the last commit shows it.
+    """
+
+    key: Key
+    lane: Mapping[str, str]
+    unit: str
+    provenance: str
+    direction: Literal["worse", "better"]
+    commit: Commit
+    after: Commit
+    unmeasured: int
+    old: float
+    new: float
+    change: float | None
+    absolute: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Something beside the commits that changed, from one commit's results to another's, and in how many series."""
+
+    what: tuple[str, ...]
+    after: Commit
+    commit: Commit
+    series: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What happened over commits.
+
+    Attributes:
+        changes: the oldest first, those of one commit together.
+        steps: of the surroundings.
+        series: how many were looked at.
+        commits: how many have results.
+        strangers: commits with results that are not on the branch.
+        by_date: whether commits are in the order of dates, since git knows none of them.
+        troubles: files that could not be used.
+    """
+
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    series: int
+    commits: int
+    strangers: int = 0
+    by_date: bool = False
+    troubles: tuple[Trouble, ...] = ()
+
+
+def history(library: Library, *, branch: str = "HEAD", since: str | None = None, pattern: str = "*") -> History:
+    """Find the changes of all series of a library.
+
+    Args:
+        library: records and asv results, of one machine where it was chosen.
+        branch: whose commits, in git's order.
+        since: a commit, or a day as 2027-01-31: what came before is not told.
+        pattern: a glob of labels or paths of series.
+
+    Raises:
+        CommitError: there is no such branch, or `since` is neither a commit nor a day.
+    """
+    observed = observe(library)
+    line = Line(library.repository, branch, observed)
+    tracks = [
+        one
+        for one in _once(observed.tracks)
+        if any(fnmatchcase(name, pattern) for name in (one.key.label, path_of(one.key)))
+    ]
+    floor_of = floors(library, observed)
+    first = line.first_after(since)
+    changes: list[Change] = []
+    steps: Counter[tuple[tuple[str, ...], int, int]] = Counter()
+    rows = [row for track in tracks for row in rows_of(track, line)]
+    for row in rows:
+        found, seams = _walk(row, line, floor_of, len(rows))
+        changes += [one for one in found if line.rank[one.commit.hash] >= first]
+        steps.update(one for one in seams if one[2] >= first)
+    return History(
+        changes=tuple(sorted(changes, key=lambda one: (line.rank[one.commit.hash], one.key.label))),
+        steps=tuple(
+            Step(what=what, after=line.commits[old], commit=line.commits[new], series=count)
+            for (what, old, new), count in sorted(steps.items(), key=lambda one: one[0][2])
+        ),
+        series=len(rows),
+        commits=len({one.commit for row in rows for one in row.observations}),
+        strangers=line.strangers,
+        by_date=line.by_date,
+        troubles=observed.troubles,
+    )
+
+
+_Seam = tuple[tuple[str, ...], int, int]
+
+
+def _once(tracks: Sequence[Track]) -> list[Track]:
+    """Without the asv series that records tell of as well, for each of their commits: a run under asv leaves both."""
+    commits = {(one.key, one.provenance): {each.commit for each in one.observations} for one in tracks}
+
+    def told_twice(one: Track) -> bool:
+        twin = recorded_as(one.key)
+        return twin != one.key and commits[one.key, one.provenance] <= commits.get((twin, one.provenance), set())
+
+    return [one for one in tracks if not told_twice(one)]
+
+
+def _walk(
+    row: Row, line: Line, floor_of: Callable[[Series], Floor | None], rows: int
+) -> tuple[list[Change], list[_Seam]]:
+    """The changes within each piece of equal surroundings, and the seams between them."""
+    pieces = [list(group) for _, group in groupby(row.observations, key=lambda one: id(one.context))]
+    changes = [change for piece in pieces for change in _changes(row, piece, line, floor_of, rows)]
+    seams = []
+    for old, new in pairwise(pieces):
+        before, after = old[-1].context, new[0].context
+        names = dict.fromkeys([*before, *after])
+        what = [
+            f"{n}: {before.get(n, 'none')} → {after.get(n, 'none')}" for n in names if before.get(n) != after.get(n)
+        ]
+        seams.append((tuple(what), line.rank[old[-1].commit], line.rank[new[0].commit]))
+    return changes, seams
+
+
+def _changes(
+    row: Row, piece: list[Observation], line: Line, floor_of: Callable[[Series], Floor | None], rows: int
+) -> list[Change]:
+    commits = [(name, list(group)) for name, group in groupby(piece, key=lambda one: one.commit)]
+    values = [statistics.fmean(one.value for one in group) for _, group in commits]
+    if len(values) < 2:
+        return []
+    series = _as_series(row.track, piece[-1].context)
+    is_absolute, margin = absolute(series), RULES.margin(series, scattering=not series.exact)
+    numbers, back = scaled(values, absolute=is_absolute)
+    if series.exact or (series.family in EXACT_FAMILIES and margin == 0):
+        found = exact_levels(values)
+        levels, limit = found.levels, 0.0
+    else:
+        own = _noise(piece, series, floor_of, margin, is_absolute=is_absolute)
+        found = levels_of(numbers, noise_of(numbers, own), penalty(len(numbers), rows))
+        levels = tuple(back(one) for one in found.levels)
+        limit = margin
+    changes = []
+    for start, (old, new) in zip(found.starts, pairwise(levels), strict=True):
+        before = next(place for place in range(start - 1, -1, -1) if place not in found.outliers)
+        if _size(old, new, is_absolute=is_absolute) > limit:
+            places = line.rank[commits[before][0]], line.rank[commits[start][0]]
+            last = start == len(values) - 1
+            changes.append(_change(row, line, places, (old, new), is_absolute=is_absolute, last=last))
+    return changes
+
+
+def _size(old: float, new: float, *, is_absolute: bool) -> float:
+    """How large a step is: a difference, or a share of the lower level."""
+    if is_absolute or not old or not new:
+        return abs(new - old)
+    return abs(new - old) / min(abs(old), abs(new))
+
+
+def _noise(
+    piece: Sequence[Observation],
+    series: Series,
+    floor_of: Callable[[Series], Floor | None],
+    margin: float,
+    *,
+    is_absolute: bool,
+) -> float:
+    """Standard deviation of one commit's value: its own scatter, and how far unchanged sets lie apart.
+
+    Where nobody knows the latter, a margin is taken to be two standard deviations of the difference of two sets.
+    """
+    unit = 1.0 if is_absolute else statistics.median(abs(one.value) for one in piece) or 1.0
+    errors = [one.error / unit for one in piece if one.error is not None]
+    own = statistics.fmean(one * one for one in errors) if errors else 0.0
+    floor = floor_of(series)
+    between = floor.relative if floor else margin / 2
+    return math.sqrt(own + between**2 / 2)
+
+
+def _as_series(track: Track, context: Mapping[str, str]) -> Series:
+    return Series(
+        key=track.key,
+        family=track.family,
+        unit=track.unit,
+        provenance=track.provenance,
+        higher_is_better=track.higher_is_better,
+        exact=track.exact,
+        grounds=context,
+        margin=track.margin,
+        rounds=(),
+    )
+
+
+def _change(
+    row: Row, line: Line, places: tuple[int, int], levels: tuple[float, float], *, is_absolute: bool, last: bool
+) -> Change:
+    (before, place), (old, new), track = places, levels, row.track
+    size = new - old if is_absolute else new / old - 1 if old else None
+    return Change(
+        key=track.key,
+        lane=row.lane,
+        unit=track.unit,
+        provenance=track.provenance,
+        direction="better" if (new > old) == track.higher_is_better else "worse",
+        commit=line.commits[place],
+        after=line.commits[before],
+        unmeasured=place - before - 1,
+        old=old,
+        new=new,
+        change=size,
+        absolute=is_absolute,
+        last=last,
+    )

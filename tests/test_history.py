@@ -1,0 +1,320 @@
+"""The commit that made a series worse or better is named; noise, spikes and new machines are not blamed on one."""
+
+import importlib.util
+import json
+import random
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energybench import record as schema
+from energybench._commands.history import history as command
+from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled
+from energybench.gating.commits import CommitError
+from energybench.gating.library import Library
+from energybench.history import Change, History, history
+from energybench.store import Store
+
+JOULES = "suite.Case.energy_joules_per_sample"
+MODELLED = "suite.Case.energy_modelled_joules_per_sample"
+ACCURACY = "suite.Case.energy_accuracy"
+
+
+@pytest.fixture(scope="session")
+def trees() -> ModuleType:
+    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tree(tmp_path: Path, trees: ModuleType) -> Any:
+    made = [
+        trees.Benchmark(JOULES, more={"margin": 0.05}),
+        trees.Benchmark(MODELLED, more={"margin": 0.0, "provenance": "modelled"}),
+        trees.Benchmark(ACCURACY, "1", more={"margin": 0.01, "higher_is_better": True}),
+    ]
+    return trees.AsvTree(tmp_path, made)
+
+
+def samples(level: float, spread: float = 0.01) -> list[float]:
+    return [level * (1 + spread * step) for step in (-1, -0.5, 0, 0.5, 1)]
+
+
+def measure(tree: Any, levels: list[float], benchmark: str = JOULES, **more: Any) -> list[str]:
+    """A commit for each level, and its result."""
+    commits = []
+    for number, level in enumerate(levels):
+        commits.append(tree.commit(f"commit {number}"))
+        value = samples(level) if benchmark == JOULES else level
+        tree.result(commits[-1], {benchmark: [value]}, **more)
+    return commits
+
+
+def seen(tree: Any, **more: Any) -> History:
+    library = Library(repository=tree.path, records=tree.path / "records", machine=more.pop("machine", None))
+    return history(library, **more)
+
+
+def named(changes: tuple[Change, ...]) -> list[tuple[str, str]]:
+    return [(one.commit.subject, one.direction) for one in changes]
+
+
+@pytest.mark.parametrize("levels", [[1.0, 1.3, 1.3], [1.0, 1.3, 1.3, 1.3], [1.0, 1.0, 1.3, 1.3]])
+def test_a_step_of_30_percent_among_few_commits_is_named(tree: Any, levels: list[float]) -> None:
+    commits = measure(tree, levels)
+    (one,) = seen(tree).changes
+    assert one.commit.hash == commits[levels.index(1.3)]
+    assert one.commit.author == "Ada"
+    assert one.commit.date.startswith("2023-11-1")
+    assert one.direction == "worse"
+    assert one.change == pytest.approx(0.3)
+    assert (one.old, one.new) == pytest.approx((1.0, 1.3))
+    assert not one.last
+
+
+def test_a_step_at_the_last_commit_is_named_and_said_to_be_the_last(tree: Any) -> None:
+    measure(tree, [1.0, 1.0, 1.0, 1.3])
+    (one,) = seen(tree).changes
+    assert (one.commit.subject, one.last) == ("commit 3", True)
+
+
+def test_noise_alone_names_no_commit(tree: Any) -> None:
+    draw = random.Random(1)
+    measure(tree, [1.0 + draw.gauss(0, 0.01) for _ in range(30)])
+    assert seen(tree).changes == ()
+
+
+def test_a_spike_in_the_middle_is_no_change(tree: Any) -> None:
+    measure(tree, [1.0, 1.0, 1.0, 1.5, 1.0, 1.0])
+    assert seen(tree).changes == ()
+
+
+def test_an_accuracy_that_falls_is_worse_and_one_that_rises_is_better(tree: Any) -> None:
+    measure(tree, [0.93, 0.93, 0.90, 0.90, 0.97, 0.97], ACCURACY)
+    found = seen(tree).changes
+    assert named(found) == [("commit 2", "worse"), ("commit 4", "better")]
+    assert found[0].absolute
+    assert found[0].change == pytest.approx(-0.03)
+
+
+def test_any_difference_of_an_exact_series_is_a_change(tree: Any) -> None:
+    measure(tree, [1e-6, 1.001e-6, 1.001e-6, 0.9e-6], MODELLED)
+    assert named(seen(tree).changes) == [("commit 1", "worse"), ("commit 3", "better")]
+
+
+def test_commits_that_were_not_measured_may_have_made_it(tree: Any) -> None:
+    measure(tree, [1.0, 1.0])
+    tree.commit("nobody measured this")
+    measure(tree, [1.4, 1.4])
+    (one,) = seen(tree).changes
+    assert one.unmeasured == 1
+    assert one.after.subject == "commit 1"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"driver": "2"}, "driver: none → 2"),
+        ({"environment": "py3.12"}, "environment: virtualenv-py3.11 → py3.12"),
+        ({"machine": "desk"}, "machine: lab → desk"),
+        ({"requirements": {"torch": "2.13"}}, "torch: as the environment has it → 2.13"),
+        ({"versions": {JOULES: "1.2"}}, "workload version: 1.1 → 1.2"),
+    ],
+)
+def test_a_step_of_the_surroundings_is_blamed_on_no_commit(tree: Any, changed: dict[str, Any], said: str) -> None:
+    measure(tree, [1.0, 1.0, 1.0])
+    measure(tree, [2.0, 2.0, 2.0], **changed)
+    found = seen(tree)
+    assert found.changes == ()
+    (step,) = found.steps
+    assert said in step.what
+    assert step.series == 1
+    assert step.after.subject == "commit 2"
+
+
+def test_two_machines_side_by_side_are_two_series(tree: Any) -> None:
+    commits = [tree.commit(f"commit {number}") for number in range(4)]
+    for number, commit in enumerate(commits):
+        tree.result(commit, {JOULES: [samples(1.0)]}, machine="lab")
+        tree.result(commit, {JOULES: [samples(1.5 if number > 1 else 3.0)]}, machine="desk")
+    found = seen(tree)
+    assert found.series == 2
+    assert [(one.lane, one.direction) for one in found.changes] == [({"machine": "desk"}, "better")]
+    assert seen(tree, machine="lab").changes == ()
+
+
+def test_since_and_series_choose_what_is_told(tree: Any) -> None:
+    commits = measure(tree, [1.0, 1.0, 1.5, 1.5, 2.5, 2.5])
+    assert named(seen(tree).changes) == [("commit 2", "worse"), ("commit 4", "worse")]
+    assert named(seen(tree, since=commits[2]).changes) == [("commit 4", "worse")]
+    assert named(seen(tree, since="2023-11-15").changes) == [("commit 2", "worse"), ("commit 4", "worse")]
+    assert seen(tree, since="2024-01-01").changes == ()
+    assert seen(tree, pattern="*accuracy").series == 0
+    assert seen(tree, pattern="suite.Case*joules*").series == 1
+    with pytest.raises(CommitError, match="neither a commit of this branch nor a day"):
+        seen(tree, since="yesterday")
+
+
+def written(tree: Any, commit: str, joules: list[float], day: int, **changes: Any) -> None:
+    """A record of a commit, with one window for each value."""
+    part = {"joules": 1.0, "standard_uncertainty": 0.0, "provenance": "measured", "probe": "powercap"}
+    values = {
+        "schema": 1,
+        "id": f"r{day}",
+        "created": f"2026-11-{day:02}T10:00:00Z",
+        "energybench": "0.1.0",
+        "protocol": {"version": 1, "windows": 1, "align": False},
+        "workload": {"name": "w", "version": 1, "definition": {}},
+        "parameters": {"bits": 8},
+        "seed": 0,
+        "quick": True,
+        "machine": {"id": "m", "name": "lab", "git": {"commit": commit, "dirty": False}},
+        "quiet": {"quiet": True, "reasons": []},
+        "seconds": 1.0,
+        "steps": 1,
+        "samples": 1,
+        "total": {"joules": 1.0, "standard_uncertainty": 0.0, "provenance": "measured", "domains": ["cpu"]},
+        "domains": {"cpu": part},
+        "windows": [
+            {
+                "seconds": 1.0,
+                "steps": 1,
+                "samples": 1,
+                "domains": {"cpu": {**part, "joules": one}},
+                "total": {"joules": one, "standard_uncertainty": 0.0, "provenance": "measured", "domains": ["cpu"]},
+            }
+            for one in joules
+        ],
+        "results": {
+            "joules_per_sample": {
+                "value": sum(joules) / len(joules),
+                "unit": "J",
+                "provenance": "measured",
+                "higher_is_better": False,
+            }
+        },
+        **changes,
+    }
+    Store("m", root=tree.path / "records").write(schema.parse(values))
+
+
+def test_records_have_a_history_too(tree: Any) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        written(tree, tree.commit(f"commit {day}"), samples(level), day)
+    (one,) = seen(tree).changes
+    assert (one.commit.subject, one.direction, one.key.workload) == ("commit 3", "worse", "w")
+
+
+def test_another_driver_or_torch_of_a_record_is_a_step_and_no_change(tree: Any) -> None:
+    machine = {"id": "m", "name": "lab"}
+    for day, (level, driver, torch) in enumerate(((1.0, "1", "2.0"), (2.0, "2", "2.0"), (3.0, "2", "2.1")), 1):
+        commit = tree.commit(f"commit {day}")
+        told = {**machine, "git": {"commit": commit, "dirty": False}, "packages": {"torch": torch}}
+        written(tree, commit, samples(level), day, machine=told, probes={"nvml": {"driver": driver}})
+    found = seen(tree)
+    assert found.changes == ()
+    assert [one.what for one in found.steps] == [("driver: nvml 1 → nvml 2",), ("torch: 2.0 → 2.1",)]
+
+
+def test_git_orders_commits_and_not_their_dates(tree: Any) -> None:
+    commits = [tree.commit(str(number), when=1_700_000_000 - number * 86400) for number in range(4)]
+    for commit, level in zip(commits, (1.0, 1.0, 2.0, 2.0), strict=True):
+        tree.result(commit, {JOULES: [samples(level)]})
+    assert named(seen(tree).changes) == [("2", "worse")]
+
+
+def test_results_of_another_branch_are_counted_and_left_out(tree: Any) -> None:
+    measure(tree, [1.0, 1.0])
+    tree.git("checkout", "-q", "-b", "other")
+    measure(tree, [5.0])
+    tree.git("checkout", "-q", "main")
+    found = seen(tree)
+    assert (found.commits, found.strangers, found.changes) == (2, 1, ())
+    assert len(seen(tree, branch="other").changes) == 1
+
+
+def test_without_git_commits_are_in_the_order_of_dates(tree: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    commits = measure(tree, [1.0, 1.0, 2.0, 2.0])
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    library = Library(repository=elsewhere, records=elsewhere, results=tree.results)
+    found = history(library)
+    assert found.by_date
+    assert [one.commit.hash for one in found.changes] == [commits[2]]
+
+
+def test_the_command_prints_a_table_or_json(
+    tree: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(tree, [1.0, 1.0, 1.3, 1.3])
+    assert command(repository=tree.path, records=tree.path / "records") == 0
+    told = capsys.readouterr()
+    assert "+30.00 %" in told.out
+    assert "1 series over 4 commits: 1 changes for the worse, 0 for the better" in told.err
+    assert command(repository=tree.path, records=tree.path / "records", as_json=True) == 0
+    (change,) = json.loads(capsys.readouterr().out)["changes"]
+    assert change["commit"]["subject"] == "commit 2"
+    assert change["direction"] == "worse"
+
+
+@pytest.mark.parametrize("more", [{"branch": "nowhere"}, {"since": "yesterday"}, {"series": "nothing*"}])
+def test_the_command_exits_with_2_where_nothing_can_be_looked_at(tree: Any, more: dict[str, str]) -> None:
+    measure(tree, [1.0, 1.0])
+    assert command(repository=tree.path, records=tree.path / "records", **more) == 2
+
+
+def steps(levels: list[float], length: int) -> list[float]:
+    return [level for level in levels for _ in range(length)]
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=6), st.integers(2, 8))
+def test_clear_steps_are_found_exactly_where_they_are(levels: list[float], length: int) -> None:
+    values = steps(levels, length)
+    expected = [n for n in range(1, len(values)) if values[n] != values[n - 1]]
+    assert list(levels_of(values, 0.01, penalty(len(values), 1)).starts) == expected
+    assert list(exact_levels(values).starts) == expected
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 100))
+def test_normal_noise_of_known_size_rarely_changes_level(seed: int, length: int) -> None:
+    draw = random.Random(seed)
+    values = [draw.gauss(0, 1) for _ in range(length)]
+    assert len(levels_of(values, 1.0, penalty(length, 1000)).starts) == 0
+
+
+@given(st.floats(-1e6, 1e6), st.integers(1, 20))
+def test_a_constant_has_no_change(value: float, length: int) -> None:
+    assert levels_of([value] * length, 0.0, 10.0).starts == ()
+
+
+def test_steps_upon_steps_are_not_taken_for_spikes() -> None:
+    found = levels_of([1.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0], 0.01, penalty(7, 1))
+    assert (found.starts, found.outliers) == ((3, 4), ())
+
+
+def test_a_spike_beside_a_step_leaves_the_step() -> None:
+    found = levels_of([1.0, 1.0, 5.0, 1.0, 1.0, 2.0, 2.0, 2.0], 0.01, penalty(8, 1))
+    assert (found.starts, found.outliers) == ((5,), (2,))
+
+
+def test_noise_is_at_least_what_successive_differences_show() -> None:
+    assert noise_of([0.0, 1.0] * 10, 0.01) == pytest.approx(1.4826 / 2**0.5)
+    assert noise_of([0.0, 1.0], 0.01) == 0.01
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=10), st.booleans())
+def test_scaled_values_come_back(values: list[float], absolute: bool) -> None:
+    numbers, back = scaled(values, absolute=absolute)
+    for value, number in zip(values, numbers, strict=True):
+        assert back(number) == pytest.approx(value, rel=1e-9, abs=1e-9)
