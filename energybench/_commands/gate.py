@@ -66,7 +66,7 @@ class Asked:
         allow_missing: globs of what head need not have.
         only: what is judged; all where empty.
         accepted: the file of accepted regressions.
-        live: how both are measured now; None to judge what is stored.
+        live: how both are measured now, in the words of `live_of`; None to judge what is stored.
     """
 
     base: str
@@ -79,7 +79,7 @@ class Asked:
     allow_missing: Sequence[str] = ()
     only: Sequence[str] = ()
     accepted: Path | None = None
-    live: Live | None = None
+    live: Mapping[str, Any] | None = None
     outputs: Outputs = field(default_factory=Outputs)
 
 
@@ -94,8 +94,9 @@ def judged(asked: Asked) -> int:
             only=tuple(_split(asked.only)),
         )
         accepted = _accepted(asked, repository)
-        if asked.live:
-            judgement = measure(asked.base, asked.head, asked.live, rules, repository=repository, accepted=accepted)
+        if asked.live is not None:
+            live = live_of(records=asked.records, **asked.live)
+            judgement = measure(asked.base, asked.head, live, rules, repository=repository, accepted=accepted)
         else:
             library = Library(
                 repository=repository, records=asked.records, results=asked.results, machine=asked.machine
@@ -156,9 +157,9 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def live_of(rounds: int, most: int, said: Mapping[str, Any], *, force: bool, canary_reset: bool, records: Path) -> Live:
+def live_of(*, rounds: int, max_rounds: int, records: Path, **said: Any) -> Live:
     """How both commits are measured: looks after so many rounds, twice as many, and so on up to the most."""
     looks = [rounds]
-    while looks[-1] < most:
-        looks.append(min(2 * looks[-1], most))
-    return Live(schedule=Schedule(rounds=tuple(looks)), force=force, canary_reset=canary_reset, records=records, **said)
+    while looks[-1] < max_rounds:
+        looks.append(min(2 * looks[-1], max_rounds))
+    return Live(schedule=Schedule(rounds=tuple(looks)), records=records, **said)

@@ -75,17 +75,25 @@ def gate(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what passes too.")] = False,
 ) -> int:
     """Judge HEAD against BASE. Exit 0 pass, 1 regression, 2 not comparable, 3 inconclusive, 4 not measured."""
-    from energybench._commands.gate import Asked, Outputs, judged, live_of
+    from energybench._commands.gate import Asked, Outputs, judged
     from energybench.config import load_settings
 
-    place = load_settings({"records": records}).records
-    said = {"suite": suite, "bench": bench, "budget": budget, "build": build, "python": python}
-    live = live_of(rounds, max_rounds, said, force=force, canary_reset=canary_reset, records=place) if run else None
+    live = {
+        "rounds": rounds,
+        "max_rounds": max_rounds,
+        "budget": budget,
+        "suite": suite,
+        "bench": bench,
+        "build": build,
+        "python": python,
+        "force": force,
+        "canary_reset": canary_reset,
+    }
     return judged(
         Asked(
             base=base,
             head=head,
-            records=place,
+            records=load_settings({"records": records}).records,
             results=results,
             machine=machine,
             margins=margin or (),
@@ -93,7 +101,7 @@ def gate(
             allow_missing=allow_missing or (),
             only=only or (),
             accepted=accepted,
-            live=live,
+            live=live if run else None,
             outputs=Outputs(as_json=json, verbose=verbose, junit=junit, markdown=markdown, smaller=smaller),
         )
     )

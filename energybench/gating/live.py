@@ -176,15 +176,8 @@ def _unbuilt(
 
 
 def _side(session: Session, side: Name, name: str, commit: str, troubles: tuple[Trouble, ...]) -> Side:
-    """What was measured of a side so far; the pairs that lack a half are left out."""
-    whole = {(one.point, one.number) for one in session.taken if one.record}
-    lost = {(one.point, one.number) for one in session.taken if not one.record}
-    paths = [
-        one.record
-        for one in session.taken
-        if one.side == side and one.record and (one.point, one.number) in whole - lost
-    ]
-    found = from_records([Stored(path=path, record=read(path)) for path in paths])
+    """What was measured of a side so far, and what could not be."""
+    found = from_records([Stored(path=path, record=read(path)) for path in session.records(side)])
     gaps = tuple(
         Gap(key=Key(workload=one.point.workload, parameters=one.point.parameters, metric="*"), reason=one.reason)
         for one in session.failures(side)

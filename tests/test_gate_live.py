@@ -1,0 +1,179 @@
+"""`energybench gate --run` on a small project with real commits, measured by real processes on a simulated machine."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energybench.cli import main
+
+SUITE = """
+from energybench.asv import EnergySuite
+import counting
+
+class Count(EnergySuite):
+    params, param_names = [["few", "many"]], ["numbers"]
+    settings = {"windows": 2, "window_seconds": 0.03}
+
+    def step(self, numbers):
+        counting.count(2000 if numbers == "few" else 4000)
+
+    def evaluate(self, numbers):
+        return {"accuracy": counting.ACCURACY}
+"""
+CONFIGURATION = '{"version": 1, "project": "counting", "repo": ".", "benchmark_dir": "suite"} // asv allows comments\n'
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a repository whose suite counts."""
+    place = tmp_path / "project"
+    (place / "suite").mkdir(parents=True)
+    (place / "suite" / "__init__.py").touch()
+    (place / "suite" / "work.py").write_text(SUITE)
+    (place / "asv.conf.json").write_text(CONFIGURATION)
+    git(place, "init", "-q", "-b", "main")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("ENERGYBENCH_SIMULATE", "1,idle_watts=0")
+    monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path / "lock"))
+    for name in ("ENERGYBENCH_RECORDS", "ENERGYBENCH_HELD_BY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    return place
+
+
+def git(place: Path, *words: str) -> str:
+    who = {f"GIT_{role}_{what}": "nobody@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", *words], cwd=place, env={**os.environ, **who}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def commit(place: Path, body: str, accuracy: float = 0.9) -> str:
+    (place / "counting.py").write_text(f"ACCURACY = {accuracy}\n\ndef count(n):\n    {body}\n")
+    git(place, "add", "-A")
+    git(place, "commit", "-q", "--allow-empty", "-m", body)
+    return git(place, "rev-parse", "HEAD")
+
+
+def gate(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
+    with pytest.raises(SystemExit) as stop:
+        main(["gate", *words, "--json", "--allow", "simulated"])
+    said = capsys.readouterr()
+    return int(stop.value.code or 0), json.loads(said.out or "{}"), said.err
+
+
+def verdicts(told: dict[str, Any]) -> dict[str, str]:
+    return {f"{one['parameters']['numbers']} {one['metric']}": one["verdict"] for one in told["series"]}
+
+
+def test_work_that_is_done_three_times_is_a_regression_confirmed_by_fresh_rounds(project: Path, capsys: Any):
+    commit(project, "sum(range(n))")
+    commit(project, "sum(range(n)), sum(range(n)), sum(range(n))")
+    code, told, err = gate(capsys, "--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "4", "--max-rounds", "8")
+    assert code == 1, err
+    assert verdicts(told)["few joules_per_sample"] == "regression"
+    assert verdicts(told)["few accuracy"] == "pass"
+    (joules,) = (one for one in told["series"] if one["metric"] == "joules_per_sample")
+    assert joules["rounds"] == 8
+    assert 1 < joules["change"] < 3.5
+    assert "round 1 of 4, of 1 points" in err
+    assert "still open after 4 rounds" in err
+
+
+def test_a_loss_of_accuracy_is_found_and_the_summary_of_the_job_tells_it(
+    project: Path, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    commit(project, "sum(range(n))")
+    commit(project, "sum(range(n))", accuracy=0.8)
+    words = ["--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
+    junit, smaller = tmp_path / "out" / "junit.xml", tmp_path / "out" / "smaller.json"
+    code, told, _ = gate(capsys, *words, "--junit", str(junit), "--smaller", str(smaller))
+    assert code == 1
+    assert verdicts(told) == {"few accuracy": "regression"}
+    assert "-10.00 points" in (tmp_path / "summary.md").read_text()
+    assert "<failure" in junit.read_text()
+    assert json.loads(smaller.read_text())[0]["value"] == pytest.approx(0.2)
+
+
+def test_a_point_that_crashes_in_head_is_not_measured_unless_that_is_allowed(project: Path, capsys: Any):
+    commit(project, "sum(range(n))")
+    commit(project, "if n > 3000: raise OSError('too many')")
+    words = ["--run", "HEAD~1", "HEAD", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
+    code, told, err = gate(capsys, *words)
+    assert code == 4
+    assert verdicts(told) == {"few accuracy": "pass", "many accuracy": "not measured"}
+    assert "head count numbers=many: " in err
+    assert "too many" in err
+    code, told, _ = gate(capsys, *words, "--allow-missing", "*numbers=many*")
+    assert code == 0
+
+
+def test_a_head_that_does_not_build_is_not_measured(project: Path, capsys: Any):
+    commit(project, "sum(range(n))")
+    (project / "broken").touch()
+    commit(project, "sum(range(n)) ")
+    build = "sh -c 'if [ -e broken ]; then echo no such header; exit 1; fi'"
+    words = ["--run", "HEAD~1", "HEAD", "--build", build, "--rounds", "2", "--max-rounds", "4"]
+    code, told, err = gate(capsys, *words)
+    assert code == 4
+    assert told["compared"] == 0
+    assert "does not build" in err
+    assert "no such header" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["HEAD", "nowhere"], "nowhere is no commit of"),
+        (["HEAD", "HEAD", "--bench", "nothing-like-it"], "no point of .* matches; there are count numbers=few"),
+        (["HEAD", "HEAD", "--bench", "("], "is no regular expression"),
+        (["HEAD", "HEAD", "--suite", "nowhere"], "there is no folder nowhere"),
+        (["HEAD", "HEAD", "--margin", "joules"], "'joules' is no margin; give it as --margin joules=0.05"),
+        (["HEAD", "HEAD", "--margin", "joules=-1"], "give a number of 0 or more"),
+        (["HEAD", "HEAD", "--allow", "everything"], "nothing that can be allowed"),
+        (["HEAD", "HEAD", "--accepted", "nowhere.toml"], "nowhere.toml"),
+        (["HEAD", "HEAD", "--rounds", "8", "--max-rounds", "8"], "at least twice the rounds"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line_and_ends_with_2(
+    project: Path, capsys: Any, words: list[str], said: str
+):
+    commit(project, "sum(range(n))")
+    code, told, err = gate(capsys, "--run", *words)
+    assert code == 2
+    assert told == {}
+    lines = [line for line in err.splitlines() if "canary" not in line and "quiet" not in line]
+    assert len(lines) == 1
+    assert re.search(said, lines[0]), lines[0]
+
+
+def test_a_machine_that_another_run_holds_is_not_measured_on(project: Path, capsys: Any):
+    from energybench import lock
+
+    commit(project, "sum(range(n))")
+    with lock.measuring():
+        code, told, err = gate(capsys, "--run", "HEAD", "HEAD")
+    assert code != 0
+    assert told == {}
+    assert "Another run is measuring on this machine" in err
+
+
+def test_what_is_stored_of_a_commit_is_judged_and_what_was_not_measured_is_told(project: Path, capsys: Any):
+    first = commit(project, "sum(range(n))")
+    second = commit(project, "sum(range(n)) ")
+    words = ["--run", first, second, "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
+    assert gate(capsys, *words)[0] == 0
+    code, told, _ = gate(capsys, first[:10], second[:10], "--only", "accuracy")
+    assert code == 0
+    assert verdicts(told) == {"few accuracy": "pass"}
+    third = commit(project, "pass")
+    code, told, err = gate(capsys, second, third)
+    assert code == 2
+    assert f"nothing was measured at {third}" in err
