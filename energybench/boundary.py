@@ -19,8 +19,10 @@ FAILED, USAGE, NO_ENERGY, MEASURE_FAILED, INTERRUPTED = 1, 2, 4, 125, 130
 
 def call(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; the exit code."""
-    # The exit codes of `measure` are the measured command's, so our own failures have to stand apart.
-    measuring = next((word for word in arguments if not word.startswith("-")), "") == "measure"
+    # The exit codes of `measure` are the measured command's, so our own failures have to stand apart; and a gate that
+    # failed has found no regression.
+    first = next((word for word in arguments if not word.startswith("-")), "")
+    measuring, failed = first == "measure", USAGE if first == "gate" else FAILED
     try:
         command = typer.main.get_command(app)
         code = command.main(args=list(arguments), prog_name="energybench", standalone_mode=False)
@@ -35,7 +37,7 @@ def call(app: typer.Typer, arguments: Sequence[str]) -> int:
         if os.environ.get(TRACEBACK, "0") not in ("", "0"):
             raise
         say(describe(error))
-        return MEASURE_FAILED if measuring else FAILED
+        return MEASURE_FAILED if measuring else failed
     return code if isinstance(code, int) else 0
 
 

@@ -1,9 +1,10 @@
 """Run by path in a project's own Python: lists the `EnergySuite`s of an asv suite, or measures one of their points.
 
-    python -P suite_child.py list BENCHMARK_DIR
-    python -P suite_child.py measure BENCHMARK_DIR MODULE.CLASS INDEX
+    python -P suite_child.py TREE list BENCHMARK_DIR
+    python -P suite_child.py TREE measure BENCHMARK_DIR MODULE.CLASS INDEX
 
-The last line on stdout is one JSON object. It needs asv_runner, and what the suite itself imports.
+TREE has the files of the commit that is measured: packages of these names that come from elsewhere are an error. On
+stdout is one JSON object. It needs asv_runner, and what the suite itself imports.
 """
 
 import importlib
@@ -50,8 +51,26 @@ def points(suite: Any) -> list[tuple[Any, ...]]:
     return list(itertools.product(*params))
 
 
+def strangers(tree: Path, suite: Path) -> list[str]:
+    """Packages and modules of the tree that were imported from somewhere else, as an installed copy is."""
+    own = {
+        place.name if place.is_dir() else place.stem
+        for base in (tree, tree / "src")
+        for place in base.glob("*")
+        if (place / "__init__.py").is_file() or place.suffix == ".py"
+    }
+    # The suite is that of the checkout, for every commit.
+    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in own - {suite.name}}
+    return [f"{name} from {file}" for name, file in sorted(files.items()) if file and not _is_below(Path(file), tree)]
+
+
+def _is_below(file: Path, tree: Path) -> bool:
+    return file.resolve().is_relative_to(tree.resolve())
+
+
 def main(words: list[str]) -> int:
     """Do what the words say, and print the answer."""
+    tree, words = Path(words[0]), words[1:]
     folder = Path(words[1]).resolve()
     # What suites print is not the answer.
     answer = os.fdopen(os.dup(1), "w")
@@ -69,6 +88,10 @@ def main(words: list[str]) -> int:
         told = {"error": f"there is no suite {words[2]}"}
         if suite is not None:
             told = suite.measured(points(suite)[int(words[3])])
+    if foreign := strangers(tree, folder):
+        told = {
+            "error": f"not the commit's files were measured, but {', '.join(foreign)}; uninstall it from this Python"
+        }
     json.dump(told, answer)
     answer.close()
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from energybench.gating.rounds import Session
-from energybench.gating.trees import SuitePoint, TreeError, check_out, list_points, measure_point
+from energybench.gating.trees import SuitePoint, Tree, TreeError, check_out, list_points, measure_point
 
 SUITE = """
 from energybench.asv import EnergySuite
@@ -157,3 +157,25 @@ def environment(place: Path) -> str:
         return place.read_bytes().decode(errors="replace") if place.parent.name != str(os.getpid()) else ""
     except OSError:
         return ""
+
+
+def test_a_project_that_keeps_its_packages_in_src_is_found_there(project: Path, tmp_path: Path):
+    committed(project, "sum(range(n))")
+    (project / "src").mkdir()
+    (project / "counting.py").rename(project / "src" / "counting.py")
+    git(project, "add", "-A")
+    git(project, "commit", "-q", "-m", "src")
+    tree = check_out(project, git(project, "rev-parse", "HEAD"), tmp_path / "tree")
+    points, broken = list_points(tree, project / "suite")
+    assert broken == []
+    assert len(points) == 2
+
+
+def test_an_installed_copy_is_not_measured_in_place_of_the_commit(project: Path, tmp_path: Path):
+    tree = check_out(project, committed(project, "sum(range(n))"), tmp_path / "tree")
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "counting.py").write_text("def count(n): ...\n")
+    shadowed = Tree(commit=tree.commit, folder=tree.folder, environ={"PYTHONPATH": str(installed)})
+    with pytest.raises(TreeError, match=r"not the commit's files .* counting from .*installed"):
+        list_points(shadowed, project / "suite")

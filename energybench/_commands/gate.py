@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from energybench.canary import CanaryError
 from energybench.gate import judge
 from energybench.gating.accepted import Accepted, AcceptedError, read_accepted
 from energybench.gating.commits import top_of
@@ -23,13 +24,17 @@ from energybench.gating.sides import resolve_both
 from energybench.gating.spending import Schedule
 from energybench.gating.trees import TreeError
 from energybench.gating.verdicts import Judgement
+from energybench.lock import LockedError
+from energybench.preflight import NotQuietError
+from energybench.store import StoreError
 from energybench.terminal import console, emit, say
 
 ACCEPTED = "accepted-regressions.toml"
 """Read where it lies at the top of the repository, and nobody names another."""
 SUMMARY = "GITHUB_STEP_SUMMARY"
 USAGE = 2
-USAGE_ERRORS = (AcceptedError, LiveError, RulesError, SeveralMachinesError, SideError, TreeError)
+NOT_MEASURED = 4
+USAGE_ERRORS = (AcceptedError, LiveError, RulesError, SeveralMachinesError, SideError, StoreError, TreeError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,9 @@ def judged(asked: Asked) -> int:
             )
             base, head = resolve_both(asked.base, asked.head, library)
             judgement = judge(base, head, rules, floors=floors(library), accepted=accepted)
+    except (NotQuietError, LockedError, CanaryError) as error:
+        say(str(error))
+        return NOT_MEASURED
     except USAGE_ERRORS as error:
         say(str(error))
         return USAGE

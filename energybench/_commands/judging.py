@@ -1,4 +1,4 @@
-"""The command lines of `gate`, `history` and `collect`: what results say of commits."""
+"""The command lines of `gate`, `history`, `collect` and `init-asv`: what results say of commits."""
 
 from pathlib import Path
 from typing import Annotated, Literal, cast
@@ -148,3 +148,18 @@ def collect(
     if prefer not in (None, "first", "newest"):
         raise typer.BadParameter(f"{prefer!r} is neither first nor newest", param_hint="--prefer")
     return merged(sources, output, prefer=cast("Literal['first', 'newest'] | None", prefer), as_json=json)
+
+
+@app.command(name="init-asv")
+def init_asv_command(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The project; a git repository.")] = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be written; write nothing.")] = False,
+    requirement: Annotated[
+        str | None,
+        typer.Option("--energybench", metavar="REQUIREMENT", help="How pip gets energybench in asv's environments."),
+    ] = None,
+) -> int:
+    """Add an energy suite to a project, and asv's configuration where it has none."""
+    from energybench._commands.init_asv import init_asv
+
+    return init_asv(folder, dry_run=dry_run, requirement=requirement)

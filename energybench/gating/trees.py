@@ -143,8 +143,10 @@ def _child(
     tree: Tree, words: Sequence[str], *, folder: Path, timeout: float, environ: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """What the child answered; `error` where it did not."""
-    where = {**os.environ, "PYTHONPATH": str(tree.folder), **tree.environ, **(environ or {})}
-    command = [tree.python, "-P", str(CHILD), *words]
+    # A project may keep its packages in src/.
+    places = [str(one) for one in (tree.folder / "src", tree.folder) if one.is_dir()]
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(places), **tree.environ, **(environ or {})}
+    command = [tree.python, "-P", str(CHILD), str(tree.folder), *words]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             command, cwd=folder, env=where, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
