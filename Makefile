@@ -21,7 +21,7 @@ QNN := qnn-train qnn-infer
 DISTRIBUTED := dist-train
 EQPROP := eqprop-relax eqprop-train bp-train bptt-train eqprop-analog
 
-.PHONY: help setup report report-full test lint hardware clean links
+.PHONY: help setup report report-full gate-demo test lint hardware clean links
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -43,6 +43,9 @@ report-full: $(STAMP) ## the quick matrix of every workload, then the report
 	$(BIN)/energybench run eqprop-train bp-train qnn-train --energy-to-accuracy 0.95 --quick >/dev/null
 	$(BIN)/energybench run $(DISTRIBUTED) --nodes 1,2,4,8 --quick >/dev/null
 	$(BIN)/energybench report --output $(SITE)
+
+gate-demo: $(STAMP) ## plant three commits in a scratch clone; asv, gate and history tell which cost energy or accuracy
+	@$(BIN)/python tests/bench/gate_demo.py
 
 test: $(STAMP) ## run the tests
 	@command -v cc >/dev/null || {

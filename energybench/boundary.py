@@ -93,7 +93,8 @@ def _usage(error: typer.TyperException) -> bool:
 
 def _parameter(error: typer.TyperException) -> str | None:
     name = getattr(error, "option_name", "")
-    near = getattr(error, "possibilities", None)
+    offered = getattr(error, "possibilities", None) or ()
+    near = any(one.startswith(name) or name.startswith(one) for one in offered)
     context = getattr(error, "ctx", None)
     is_run = context is not None and context.command_path.endswith(" run")
     return name if is_run and name.startswith("--") and not near else None

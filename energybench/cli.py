@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -138,11 +139,11 @@ def list_workloads(
 @app.command()
 def run(
     workloads: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="WORKLOAD...", help="Names, or paths of your own files.", autocompletion=_workload_names
+            metavar="[WORKLOAD]...", help="Names, or paths of your own files.", autocompletion=_workload_names
         ),
-    ],
+    ] = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", "-p", metavar="NAME=V,V", help="Values to run.", autocompletion=_parameter_names),
@@ -190,9 +191,25 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the points and the predicted time; run nothing.")
     ] = False,
+    asv_suite: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Measure the time_* benchmarks of this asv suite instead of workloads."),
+    ] = None,
+    bench: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="With --asv-suite: only benchmarks that it is found in.")
+    ] = None,
+    max_params: Annotated[
+        int | None, typer.Option(min=1, help="With --asv-suite: combinations of a benchmark at most.")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="With --asv-suite: seconds; no combination is begun later.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="With --asv-suite: the Python that runs the suite.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Measure a matrix of workloads and parameters, a record for each point."""
+    """Measure a matrix of workloads and parameters, a record for each point; or an asv suite."""
     from energybench import matrix
     from energybench._commands import ranks
     from energybench._commands.data import data_values
@@ -200,8 +217,8 @@ def run(
     from energybench._commands.run import measure_points
     from energybench.config import load_settings
 
-    short = {"bits": bits, "batch": batch, "nodes": nodes, "strategy": strategy, "data": data_values(data)}
-    points = matrix.points(workloads, ranks.with_nodes(matrix.parse(param or [], short), workloads))
+    of_suite = {"bench": bench, "max_params": max_params, "budget": budget, "python": python}
+    _one_of(workloads, asv_suite, of_suite)
     flags = {
         "probes": probe,
         "quick": quick,
@@ -212,12 +229,33 @@ def run(
         "energy_to_accuracy": energy_to_accuracy,
     }
     settings = load_settings(flags | {"table": table, "require": require, "records": output})
+    if asv_suite is not None:
+        from energybench._commands.asv_suite import measure_suite
+
+        return measure_suite(
+            asv_suite, settings, bench=bench, max_params=max_params, budget=budget, python=python, as_json=json
+        )
+    names = workloads or []
+    short = {"bits": bits, "batch": batch, "nodes": nodes, "strategy": strategy, "data": data_values(data)}
+    points = matrix.points(names, ranks.with_nodes(matrix.parse(param or [], short), names))
     if (place := ranks.followed(points, settings)) is not None:
         return place()
     with ranks.led(points):
         if dry_run:
             return show_plan(points, settings, resume=resume, as_json=json)
         return measure_points(points, settings, resume=resume, as_json=json)
+
+
+def _one_of(workloads: list[str] | None, suite: Path | None, of_suite: Mapping[str, object]) -> None:
+    """Refuse a call that names neither workloads nor a suite, or both."""
+    if workloads and suite is not None:
+        raise typer.BadParameter(f"{workloads[0]} is a workload; run workloads and --asv-suite apart")
+    if suite is not None:
+        return
+    if not workloads:
+        raise typer.BadParameter("missing; name a workload, or an asv suite with --asv-suite", param_hint="WORKLOAD")
+    if given := [name for name, value in of_suite.items() if value is not None]:
+        raise typer.BadParameter("goes with --asv-suite", param_hint=f"--{given[0].replace('_', '-')}")
 
 
 @app.command()
