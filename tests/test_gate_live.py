@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +180,37 @@ def test_what_is_stored_of_a_commit_is_judged_and_what_was_not_measured_is_told(
     code, told, err = gate(capsys, second, third)
     assert code == 2
     assert f"nothing was measured at {third}" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_leaves_no_process_behind(project: Path, tmp_path: Path, number: int):
+    commit(project, "import time; time.sleep(30)")
+    command = [sys.executable, "-c", INTERRUPTIBLE, "gate", "--run", "HEAD", "HEAD", "--allow", "simulated"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (ours := started(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert ours
+    run.send_signal(number)
+    assert "stopped; the rounds so far are in" in run.communicate(timeout=30)[1]
+    assert run.returncode == 128 + number
+    assert not started(tmp_path)
+
+
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from energybench.cli import main; main()"
+)
+
+
+def started(tmp_path: Path) -> list[str]:
+    """Processes that measure, and know this test's lock."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            ours = str(tmp_path / "lock") in (place / "environ").read_bytes().decode(errors="replace")
+            words = (place / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if ours and any("suite_child" in word or "instrument" in word for word in words):
+            found.append(place.name)
+    return found

@@ -1,11 +1,14 @@
 """`energybench gate`: two sets of results, or two commits that are measured now, and the verdict on head."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from energybench._commands.run import TerminatedError, terminating
+from energybench.boundary import INTERRUPTED
 from energybench.canary import CanaryError
 from energybench.gate import judge
 from energybench.gating.accepted import Accepted, AcceptedError, read_accepted
@@ -101,13 +104,17 @@ def judged(asked: Asked) -> int:
         accepted = _accepted(asked, repository)
         if asked.live is not None:
             live = live_of(records=asked.records, **asked.live)
-            judgement = measure(asked.base, asked.head, live, rules, repository=repository, accepted=accepted)
+            with terminating():
+                judgement = measure(asked.base, asked.head, live, rules, repository=repository, accepted=accepted)
         else:
             library = Library(
                 repository=repository, records=asked.records, results=asked.results, machine=asked.machine
             )
             base, head = resolve_both(asked.base, asked.head, library)
             judgement = judge(base, head, rules, floors=floors(library), accepted=accepted)
+    except KeyboardInterrupt as stop:
+        say(f"stopped; the rounds so far are in {asked.records}, and judge nothing")
+        return 128 + signal.SIGTERM if isinstance(stop, TerminatedError) else INTERRUPTED
     except (NotQuietError, LockedError, CanaryError) as error:
         say(str(error))
         return NOT_MEASURED

@@ -39,7 +39,7 @@ def measure_points(points: Sequence[Point], wanted: Settings, *, resume: bool, a
     """Measure, show, and give the exit code: 0, 1 where a point failed, 130 after Ctrl-C."""
     job = make_job(points, wanted, resume=resume)
     try:
-        with _terminating():
+        with terminating():
             outcome = measured(job, resume=resume) if job.left else Outcome(records=[], paths=[], failures=[])
     except KeyboardInterrupt as stop:
         say(f"stopped; what was measured is kept in {job.store.folder}; go on with: {_again()}")
@@ -116,7 +116,7 @@ def _check(meter: Meter, require: str | None) -> None:
 
 
 @contextmanager
-def _terminating() -> Iterator[None]:
+def terminating() -> Iterator[None]:
     """Let SIGTERM unwind as Ctrl-C does."""
 
     def stop(_number: int, _frame: object) -> None:
