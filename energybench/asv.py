@@ -48,6 +48,7 @@ PROTOCOL = 1
 FULL = "ENERGYBENCH_ASV_FULL"
 """Set to 1 for full sizes and windows; quick ones else."""
 SIMULATE = "ENERGYBENCH_SIMULATE"
+MARGIN = 0.05
 
 
 def full() -> bool:
@@ -67,9 +68,12 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
     def __init__(self, name: str, func: Callable[..., object], attr_sources: list[object]) -> None:
         super().__init__(name, func, attr_sources)
         self.type = "energy"
-        self.unit = str(_get_first_attr(attr_sources, "unit", "J"))
+        self.unit = str(_get_first_attr(attr_sources, "unit", "joules"))
         self.higher_is_better = bool(_get_first_attr([func], "higher_is_better", False))
-        self.margin = float(_get_first_attr(attr_sources, "margin", 0.05))
+        self.margin = float(_get_first_attr(attr_sources, "margin", MARGIN))
+        self.exact = bool(_get_first_attr(attr_sources, "exact", self.margin == 0))
+        if not self.exact and self.margin == 0:
+            self.margin = MARGIN
         self.provenance = _provenance(str(_get_first_attr([func], "provenance", "counter")))
         self.version: str
         self.rounds = int(_get_first_attr(attr_sources, "rounds", 1))
@@ -114,6 +118,7 @@ class EnergySuite(abc.ABC):
     (`windows`, `window_seconds`, `idle_seconds`, `align` …).
 
     Attributes:
+        exact: False where what is counted depends on the data, as sweeps to a tolerance do.
         definition: raised by hand when what is measured changes its meaning; results of another one are then not
             comparable. Code is no part of it: a slower kernel is a regression, not another measurement.
     """
@@ -306,7 +311,7 @@ def describe(
     Args:
         suite: the class that has the function.
         metric: its name without `energy_`.
-        unit: of its samples, in SI without a prefix.
+        unit: of its samples: joules, and as asv knows them, seconds and bytes; it gives those prefixes.
         provenance: measured, modelled, or `counter` for what is measured or, on a simulated machine, simulated.
         margin: what a change must exceed to matter; 0 where the numbers are exact.
         higher_is_better: which way is up.
@@ -315,11 +320,11 @@ def describe(
     vars(vars(suite)[f"energy_{metric}"]).update(told)
 
 
-describe(EnergySuite, "joules_per_sample", "J", "counter", margin=0.05)
-describe(EnergySuite, "modelled_joules_per_sample", "J", "modelled")
-describe(EnergySuite, "operand_bytes_per_sample", "B", "modelled")
-describe(EnergySuite, "dram_bytes_per_sample", "B", "counter", margin=0.05)
-describe(EnergySuite, "seconds_per_sample", "s", "measured", margin=0.10)
+describe(EnergySuite, "joules_per_sample", "joules", "counter", margin=0.05)
+describe(EnergySuite, "modelled_joules_per_sample", "joules", "modelled")
+describe(EnergySuite, "operand_bytes_per_sample", "bytes", "modelled")
+describe(EnergySuite, "dram_bytes_per_sample", "bytes", "counter", margin=0.05)
+describe(EnergySuite, "seconds_per_sample", "seconds", "measured", margin=0.10)
 describe(EnergySuite, "accuracy", "1", "measured", margin=0.01, higher_is_better=True)
 
 if not any(one.__name__ == EnergyBenchmark.__name__ for one in benchmark_types):

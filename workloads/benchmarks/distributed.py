@@ -17,4 +17,4 @@ class DistTrain(_suite.WorkloadSuite):
         return self.metric("payload_bytes_per_step", params)
 
 
-_suite.describe(DistTrain, "payload_bytes_per_step", "B", "modelled")
+_suite.describe(DistTrain, "payload_bytes_per_step", "bytes", "modelled")
