@@ -218,7 +218,19 @@ def run(
     from energybench.config import load_settings
 
     of_suite = {"bench": bench, "max_params": max_params, "budget": budget, "python": python}
-    _one_of(workloads, asv_suite, of_suite)
+    of_workloads = {
+        "param": param,
+        "bits": bits,
+        "batch": batch,
+        "nodes": nodes,
+        "strategy": strategy,
+        "data": data,
+        "energy_to_accuracy": energy_to_accuracy,
+        "table": table,
+        "resume": resume or None,
+        "dry_run": dry_run or None,
+    }
+    _one_of(workloads, asv_suite, of_workloads, of_suite)
     flags = {
         "probes": probe,
         "quick": quick,
@@ -246,16 +258,20 @@ def run(
         return measure_points(points, settings, resume=resume, as_json=json)
 
 
-def _one_of(workloads: list[str] | None, suite: Path | None, of_suite: Mapping[str, object]) -> None:
-    """Refuse a call that names neither workloads nor a suite, or both."""
+def _one_of(
+    workloads: list[str] | None,
+    suite: Path | None,
+    of_workloads: Mapping[str, object],
+    of_suite: Mapping[str, object],
+) -> None:
+    """Refuse a call that names neither workloads nor a suite, or both, or flags of the other one."""
     if workloads and suite is not None:
         raise typer.BadParameter(f"{workloads[0]} is a workload; run workloads and --asv-suite apart")
-    if suite is not None:
-        return
-    if not workloads:
+    if not workloads and suite is None:
         raise typer.BadParameter("missing; name a workload, or an asv suite with --asv-suite", param_hint="WORKLOAD")
-    if given := [name for name, value in of_suite.items() if value is not None]:
-        raise typer.BadParameter("goes with --asv-suite", param_hint=f"--{given[0].replace('_', '-')}")
+    others, remedy = (of_suite, "goes with --asv-suite") if suite is None else (of_workloads, "is for workloads")
+    if given := [name for name, value in others.items() if value is not None]:
+        raise typer.BadParameter(remedy, param_hint=f"--{given[0].replace('_', '-')}")
 
 
 @app.command()

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench import host, lock
-from energybench._commands.progress import Display
-from energybench._commands.run import TerminatedError, _check, terminating
+from energybench import host, lock, stepping
+from energybench._commands.progress import SHORT_SECONDS, Display
+from energybench._commands.run import TerminatedError, check_required, terminating
 from energybench.boundary import FAILED, INTERRUPTED
 from energybench.config import Settings
 from energybench.meter import open_meter
@@ -144,8 +144,11 @@ def _opened(held: ExitStack, told: Told, wanted: Settings, python: str | None) -
     for lost in told.broken:
         say(f"{lost['name']} is left out: {lost['reason']}")
     meter = running.without_own(held.enter_context(closing(open_meter(list(wanted.probes) or None))))
-    _check(meter, wanted.require)
-    suites = Suites(told.suite, served, told.found, meter, running.how(wanted), told.store)
+    check_required(meter, wanted.require)
+    how = running.how(wanted)
+    if how.idle_seconds > SHORT_SECONDS and stepping.energy_domains(meter):
+        say(f"looking at the machine at rest, {duration(how.idle_seconds)}")
+    suites = Suites(told.suite, served, told.found, meter, how, told.store)
     told.quiet = suites.setting.quiet.reasons
     return suites
 
@@ -156,7 +159,11 @@ def _chosen(told: Told, bench: str | None, max_params: int | None) -> list[Combi
     if chosen:
         return chosen
     if told.found.benchmarks:
-        raise SuiteError(f"none of the {len(told.found.benchmarks)} time_* benchmarks matches --bench {bench!r}")
+        first = choose(told.found.benchmarks)[0].label
+        count = len(told.found.benchmarks)
+        raise SuiteError(
+            f"none of the {count} time_* benchmarks matches --bench {bench!r}; they are named as {first!r}"
+        )
     why = f"; {told.broken[0]['name']} was left out: {told.broken[0]['reason']}" if told.broken else ""
     raise SuiteError(f"{told.suite.root} has no time_* benchmark{why}; give the folder of an asv suite")
 

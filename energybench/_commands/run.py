@@ -91,7 +91,7 @@ def measured(job: Job, *, resume: bool) -> Outcome:
     """Hold the machine, open the meter, and let the protocol run."""
     wanted = job.said
     with lock.measuring(), closing(open_meter(list(wanted.probes) or None)) as meter:
-        _check(meter, wanted.require)
+        check_required(meter, wanted.require)
         left = job.left
         planned = protocol.plan(left, meter=meter, settings=job.how)
         with Display(sum(one.seconds for one in planned)) as display:
@@ -105,7 +105,7 @@ def measured(job: Job, *, resume: bool) -> Outcome:
             )
 
 
-def _check(meter: Meter, require: str | None) -> None:
+def check_required(meter: Meter, require: str | None) -> None:
     """Refuse at once what could only fail at the end."""
     domains = [domain for domain in meter.domains.values() if isinstance(domain, Domain)]
     kinds = {domain.provenance for domain in domains if domain.quantity == "joules"}

@@ -1,0 +1,1 @@
+"""Another project's asv suite, unchanged, measured in joules a call."""

@@ -1,0 +1,1 @@
+"""A suite with everything that suites do to whoever runs them."""

@@ -1,0 +1,7 @@
+"""A module that cannot be imported."""
+
+import a_package_that_nobody_has  # noqa: F401
+
+
+def time_lost():
+    pass
