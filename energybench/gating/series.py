@@ -1,6 +1,6 @@
 """What is judged: the series of one side, their rounds, and what must be equal for two of them to be comparable."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 from energybench.model import Provenance
 
 Scalar: TypeAlias = int | float | str | bool
+FEW = 3
+"""So many parameters are always shown."""
 Family = Literal["joules", "traffic", "seconds", "accuracy", "modelled", "size", "quality"]
 """Metrics that share a margin. `modelled` are joules and bytes that were counted, `traffic` bytes that were measured,
 `size` the bytes of a file, `quality` what a workload says of itself beside its accuracy."""
@@ -24,8 +26,13 @@ class Key:
     @property
     def label(self) -> str:
         """`qnn-infer bits=8 · joules_per_sample`."""
-        point = " ".join([self.workload, *(f"{name}={value}" for name, value in self.parameters)])
-        return f"{point} · {self.metric}"
+        return self.named(name for name, _ in self.parameters)
+
+    def named(self, shown: Iterable[str]) -> str:
+        """The label with these parameters alone."""
+        wanted = set(shown)
+        point = [self.workload, *(f"{name}={value}" for name, value in self.parameters if name in wanted)]
+        return f"{' '.join(point)} · {self.metric}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +137,23 @@ class Floor:
     relative: float
     degrees: float
     source: str
+
+
+def short_labels(keys: Iterable[Key]) -> dict[Key, str]:
+    """Each series with the parameters that vary among those of its workload; with all where they are few."""
+    every = list(keys)
+    values: dict[tuple[str, str], set[Scalar | None]] = {}
+    points = {(key.workload, key.parameters) for key in every}
+    names = {(workload, name) for workload, parameters in points for name, _ in parameters}
+    of: dict[str, list[dict[str, Scalar]]] = {}
+    for workload, parameters in points:
+        of.setdefault(workload, []).append(dict(parameters))
+    for workload, name in names:
+        values[workload, name] = {one.get(name) for one in of[workload]}
+    varying = {(workload, name) for (workload, name), found in values.items() if len(found) > 1}
+
+    def shown(key: Key) -> list[str]:
+        few = len(key.parameters) <= FEW
+        return [name for name, _ in key.parameters if few or (key.workload, name) in varying]
+
+    return {key: key.named(shown(key)) for key in every}

@@ -1,8 +1,9 @@
 """A judgement as Markdown for a job's summary: regressions in sight, the rest folded, never longer than allowed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from energybench.gating.outputs import words
+from energybench.gating.series import Key
 from energybench.gating.verdicts import Judgement, Verdict, Word
 
 LIMIT = 64_000
@@ -16,7 +17,7 @@ IN_SIGHT: tuple[Word, ...] = ("regression", "not comparable", "not measured")
 
 def markdown(judgement: Judgement, *, limit: int = LIMIT) -> str:
     """At most `limit` bytes; what does not fit is counted."""
-    page = _Page(limit - RESERVE)
+    page = _Page(limit - RESERVE, words.labels(judgement))
     page.add(f"### energybench gate: {judgement.word}\n\n")
     page.add(f"{_cell(words.heading(judgement))}  \n{words.counts(judgement)}; exit {judgement.exit}\n\n")
     _section(page, judgement, "regression")
@@ -33,8 +34,8 @@ def markdown(judgement: Judgement, *, limit: int = LIMIT) -> str:
 class _Page:
     """Text that grows up to a number of bytes and counts the rows that did not fit."""
 
-    def __init__(self, room: int) -> None:
-        self.room = room
+    def __init__(self, room: int, names: Mapping[Key, str]) -> None:
+        self.room, self.names = room, names
         self.parts: list[str] = []
         self.left_out = 0
 
@@ -66,15 +67,15 @@ def _section(page: _Page, judgement: Judgement, word: Word) -> None:
     title = words.count(len(found), word)
     folded = word not in IN_SIGHT
     page.add(f"<details><summary>{title}</summary>\n\n{HEADER}" if folded else f"**{title}**\n\n{HEADER}")
-    for row in _rows(found):
+    for row in _rows(found, page.names):
         page.row(row)
     page.add("\n</details>\n\n" if folded else "\n")
 
 
-def _rows(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+def _rows(verdicts: tuple[Verdict, ...], names: Mapping[Key, str]) -> Iterator[str]:
     for one in verdicts:
         cells = (
-            f"{one.key.label} ({one.provenance})",
+            f"{names[one.key]} ({one.provenance})",
             words.value(one.base, one),
             words.value(one.head, one),
             words.change(one),

@@ -24,11 +24,12 @@ def gate_tables(judgement: Judgement, *, verbose: bool = False) -> "list[Rendera
     """A row for each series, what needs somebody first; passes are only counted unless `verbose`."""
     from rich.text import Text
 
+    names = words.labels(judgement)
     drawn = table("series", "base", "head", "change", "margin", "verdict", "why")
     for word in words.ORDER:
         for one in judgement.of(word) if verbose or word not in FOLDED else ():
             cells = (
-                f"{one.key.label} ({one.provenance})",
+                f"{names[one.key]} ({one.provenance})",
                 words.value(one.base, one),
                 words.value(one.head, one),
                 words.change(one),

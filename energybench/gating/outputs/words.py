@@ -1,5 +1,6 @@
 """How numbers and headings of a judgement are written, the same in every output for people."""
 
+from energybench.gating.series import Key, short_labels
 from energybench.gating.verdicts import Judgement, Verdict, Word
 from energybench.terminal import quantity
 
@@ -86,11 +87,13 @@ def notes(judgement: Judgement) -> list[str]:
 def sentences(judgement: Judgement) -> list[str]:
     """Points at which energy or accuracy moved."""
     moved = (one for one in judgement.points if one.sentence and {one.joules.word, one.accuracy.word} != {"pass"})
-    return [f"{_point(one.joules)}: {one.sentence}" for one in moved]
+    names = labels(judgement)
+    return [f"{names[one.joules.key].removesuffix(f' · {one.joules.key.metric}')}: {one.sentence}" for one in moved]
 
 
-def _point(verdict: Verdict) -> str:
-    return verdict.key.label.removesuffix(f" · {verdict.key.metric}")
+def labels(judgement: Judgement) -> dict[Key, str]:
+    """What each series is called where people read it: without the parameters that all points of a workload share."""
+    return short_labels(one.key for one in judgement.verdicts)
 
 
 def _named(name: str, commit: str | None) -> str:
