@@ -144,13 +144,14 @@ class EnergySuite(abc.ABC):
 
     @property
     def name(self) -> str:
-        """The workload's name in records: the class in small letters with hyphens."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(self).__name__).lower()
+        """The workload's name in records: that of the class in asv, `module.Class`."""
+        module = ".".join(type(self).__module__.split(".")[1:])
+        return ".".join(filter(None, (module, type(self).__qualname__)))
 
     @property
     def version(self) -> str:
-        """What asv compares: the protocol's version and the definition's."""
-        return f"{PROTOCOL}.{self.definition}"
+        """What asv compares: the protocol's version and the definition's; full sizes are another measurement."""
+        return f"{PROTOCOL}.{self.definition}{'-full' if full() else ''}"
 
     def setup_cache(self) -> str:
         """Nothing but one folder for all metrics of a commit, which asv gives to who has a cache."""

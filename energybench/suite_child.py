@@ -85,7 +85,8 @@ def main(words: list[str]) -> int:
         told: dict[str, Any] = {"points": listed, "broken": broken}
     else:
         suite = found.get(words[2])
-        told = {"error": f"there is no suite {words[2]}"}
+        lost = "; ".join(f"{one['module']}: {one['reason']}" for one in broken)
+        told = {"error": f"there is no suite {words[2]}" + (f" ({lost})" if lost else "")}
         if suite is not None:
             told = suite.measured(points(suite)[int(words[3])])
     if foreign := strangers(tree, folder):

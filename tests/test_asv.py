@@ -185,7 +185,7 @@ def test_another_projects_suite_has_its_parameters_and_quality_in_the_record(
     assert run("work.SortNumbers.energy_accuracy-1", suite=suite) == 0.75
     (stored,), _ = read_all(tmp_path / "records")
     record = stored.record
-    assert record.workload.name == "sort-numbers"
+    assert record.workload.name == "work.SortNumbers"
     assert record.workload.version == 7
     assert record.parameters == {"n": 2000}
     assert record.samples == 10 * record.steps

@@ -112,7 +112,7 @@ def test_a_point_that_crashes_in_head_is_not_measured_unless_that_is_allowed(pro
     code, told, err = gate(capsys, *words)
     assert code == 4
     assert verdicts(told) == {"few accuracy": "pass", "many accuracy": "not measured"}
-    assert "head count numbers=many: " in err
+    assert "head work.Count numbers=many: " in err
     assert "too many" in err
     code, told, _ = gate(capsys, *words, "--allow-missing", "*numbers=many*")
     assert code == 0
@@ -135,7 +135,7 @@ def test_a_head_that_does_not_build_is_not_measured(project: Path, capsys: Any):
     ("words", "said"),
     [
         (["HEAD", "nowhere"], "nowhere is no commit of"),
-        (["HEAD", "HEAD", "--bench", "nothing-like-it"], "no point of .* matches; there are count numbers=few"),
+        (["HEAD", "HEAD", "--bench", "nothing-like-it"], "no point of .* matches; there are work.Count numbers=few"),
         (["HEAD", "HEAD", "--bench", "("], "is no regular expression"),
         (["HEAD", "HEAD", "--suite", "nowhere"], "there is no folder nowhere"),
         (["HEAD", "HEAD", "--margin", "joules"], "'joules' is no margin; give it as --margin joules=0.05"),
@@ -151,7 +151,8 @@ def test_a_wrong_command_line_is_told_in_one_line_and_ends_with_2(
     commit(project, "sum(range(n))")
     code, told, err = gate(capsys, "--run", *words)
     assert code == 2
-    assert told == {}
+    assert (told["verdict"], told["exit"], told["series"]) == ("not comparable", 2, [])
+    assert re.search(said, told["reason"])
     lines = [line for line in err.splitlines() if "canary" not in line and "quiet" not in line]
     assert len(lines) == 1
     assert re.search(said, lines[0]), lines[0]
@@ -163,8 +164,8 @@ def test_a_machine_that_another_run_holds_is_not_measured_on(project: Path, caps
     commit(project, "sum(range(n))")
     with lock.measuring():
         code, told, err = gate(capsys, "--run", "HEAD", "HEAD")
-    assert code != 0
-    assert told == {}
+    assert code == 4
+    assert told["verdict"] == "not measured"
     assert "Another run is measuring on this machine" in err
 
 
@@ -180,6 +181,33 @@ def test_what_is_stored_of_a_commit_is_judged_and_what_was_not_measured_is_told(
     code, told, err = gate(capsys, second, third)
     assert code == 2
     assert f"nothing was measured at {third}" in err
+
+
+def test_a_point_that_the_budget_does_not_reach_is_not_measured(project: Path, capsys: Any):
+    commit(project, "sum(range(n))")
+    words = ["--run", "HEAD", "HEAD", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy", "--budget", "1"]
+    code, told, _ = gate(capsys, *words)
+    assert code == 4
+    (lost,) = (one for one in told["series"] if one["verdict"] == "not measured")
+    assert "the budget ended" in lost["reason"]
+
+
+def test_a_head_whose_project_cannot_be_imported_says_why(project: Path, capsys: Any):
+    commit(project, "sum(range(n))")
+    commit(project, "sum(range(n)")
+    code, _, err = gate(capsys, "--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4")
+    assert code == 4
+    assert "left out of the suite: suite.work: SyntaxError" in err
+
+
+def test_an_output_that_cannot_be_written_hides_no_verdict(project: Path, capsys: Any, tmp_path: Path):
+    commit(project, "sum(range(n))")
+    commit(project, "sum(range(n))", accuracy=0.8)
+    words = ["--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
+    code, _, err = gate(capsys, *words, "--markdown", str(tmp_path), "--junit", str(tmp_path / "junit.xml"))
+    assert code == 1
+    assert f"{tmp_path} cannot be written" in err
+    assert (tmp_path / "junit.xml").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -67,8 +67,8 @@ def test_a_commit_is_checked_out_as_it_was_and_its_points_are_listed(project: Pa
     assert (tree.folder / "counting.py").read_text() == "def count(n):\n    sum(range(n))\n"
     points, broken = list_points(tree, project / "suite")
     assert broken == []
-    assert [one.label for one in points] == ["count n=2000", "count n=4000"]
-    assert points[1] == SuitePoint(suite="work.Count", index=1, workload="count", parameters=(("n", 4000),))
+    assert [one.label for one in points] == ["work.Count n=2000", "work.Count n=4000"]
+    assert points[1] == SuitePoint(suite="work.Count", index=1, workload="work.Count", parameters=(("n", 4000),))
 
 
 def test_rounds_go_there_and_back_and_their_records_say_which_they_are(project: Path, tmp_path: Path):
@@ -179,3 +179,21 @@ def test_an_installed_copy_is_not_measured_in_place_of_the_commit(project: Path,
     shadowed = Tree(commit=tree.commit, folder=tree.folder, environ={"PYTHONPATH": str(installed)})
     with pytest.raises(TreeError, match=r"not the commit's files .* counting from .*installed"):
         list_points(shadowed, project / "suite")
+
+
+def test_a_commit_is_checked_out_whole_and_the_repository_is_left_alone(project: Path, tmp_path: Path):
+    (project / ".gitattributes").write_text("counting.py export-ignore\n")
+    commit = committed(project, "sum(range(n))")
+    (project / "counting.py").write_text("# not committed\n")
+    git(project, "add", "-A")
+    before = git(project, "status", "--porcelain")
+    tree = check_out(project, commit, tmp_path / "tree")
+    assert "sum(range(n))" in (tree.folder / "counting.py").read_text()
+    assert git(project, "status", "--porcelain") == before
+
+
+def test_two_suites_of_one_name_in_two_modules_are_two(project: Path, tmp_path: Path):
+    (project / "suite" / "other.py").write_text(SUITE)
+    tree = check_out(project, committed(project, "sum(range(n))"), tmp_path / "tree")
+    points, _ = list_points(tree, project / "suite")
+    assert sorted({one.workload for one in points}) == ["other.Count", "work.Count"]

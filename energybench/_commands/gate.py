@@ -1,5 +1,6 @@
 """`energybench gate`: two sets of results, or two commits that are measured now, and the verdict on head."""
 
+import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from energybench._commands.run import TerminatedError, terminating
-from energybench.boundary import INTERRUPTED
+from energybench.boundary import INTERRUPTED, describe
 from energybench.canary import CanaryError
 from energybench.gate import judge
 from energybench.gating.accepted import Accepted, AcceptedError, read_accepted
@@ -29,7 +30,7 @@ from energybench.gating.trees import TreeError
 from energybench.gating.verdicts import Judgement
 from energybench.lock import LockedError
 from energybench.preflight import NotQuietError
-from energybench.store import StoreError
+from energybench.store import StoreError, why
 from energybench.terminal import console, emit, say
 
 ACCEPTED = "accepted-regressions.toml"
@@ -116,31 +117,44 @@ def judged(asked: Asked) -> int:
         say(f"stopped; the rounds so far are in {asked.records}, and judge nothing")
         return 128 + signal.SIGTERM if isinstance(stop, TerminatedError) else INTERRUPTED
     except (NotQuietError, LockedError, CanaryError) as error:
-        say(str(error))
-        return NOT_MEASURED
+        return _refused(asked, error, NOT_MEASURED)
     except USAGE_ERRORS as error:
-        say(str(error))
-        return USAGE
-    tell(judgement, asked.outputs)
-    return judgement.exit
+        return _refused(asked, error, USAGE)
+    console(stderr=asked.outputs.as_json).print(
+        *gate_tables(judgement, verbose=asked.outputs.verbose), sep="\n", soft_wrap=False
+    )
+    return tell(judgement, asked.outputs)
 
 
-def tell(judgement: Judgement, outputs: Outputs, environ: Mapping[str, str] = os.environ) -> None:
-    """Put a judgement wherever it is wanted."""
+def _refused(asked: Asked, error: Exception, code: int) -> int:
+    """Say why nothing was judged, to people and to programs."""
+    reason = describe(error)
+    say(reason)
+    tell(
+        Judgement(
+            base=asked.base, head=asked.head, verdicts=(), alpha=Rules().alpha, family=0, exit=code, reason=reason
+        ),
+        asked.outputs,
+    )
+    return code
+
+
+def tell(judgement: Judgement, outputs: Outputs, environ: Mapping[str, str] = os.environ) -> int:
+    """Put a judgement wherever a program looks for it; its exit code, or 2 where a pass could not be told.
+
+    What cannot be written is said, and neither hides the verdict nor keeps the others from being written.
+    """
     if outputs.as_json:
         emit(plain(judgement))
-    console(stderr=outputs.as_json).print(*gate_tables(judgement, verbose=outputs.verbose), sep="\n", soft_wrap=False)
-    if outputs.junit:
-        _write(outputs.junit, junit(judgement))
-    if outputs.markdown:
-        _write(outputs.markdown, markdown(judgement))
-    if outputs.smaller:
-        import json
-
-        _write(outputs.smaller, json.dumps(smaller(judgement), indent=1) + "\n")
+    texts = (
+        (outputs.junit, junit(judgement)),
+        (outputs.markdown, markdown(judgement)),
+        (outputs.smaller, json.dumps(smaller(judgement), indent=1) + "\n"),
+    )
+    written = [_write(path, text) for path, text in texts if path]
     if summary := environ.get(SUMMARY):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown(judgement))
+        _write(Path(summary), markdown(judgement), mode="a")
+    return judgement.exit or (0 if all(written) else USAGE)
 
 
 def _margins(given: Sequence[str]) -> dict[str, float]:
@@ -167,9 +181,16 @@ def _accepted(asked: Asked, repository: Path) -> Sequence[Accepted]:
     return read_accepted(path) if path else ()
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _write(path: Path, text: str, mode: str = "w") -> bool:
+    """Write a file, or say that it cannot be; whether it was."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        say(f"{path} cannot be written ({why(error)}); choose another file")
+        return False
+    return True
 
 
 def live_of(*, rounds: int, max_rounds: int, records: Path, **said: Any) -> Live:

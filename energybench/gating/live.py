@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from energybench import instrument, lock
+from energybench.gate import conclude, judge
 from energybench.gating.accepted import Accepted
 from energybench.gating.commits import full_hash
 from energybench.gating.from_records import from_records
@@ -19,7 +20,7 @@ from energybench.gating.rules import Rules
 from energybench.gating.series import Gap, Key, Side, Trouble
 from energybench.gating.spending import Schedule
 from energybench.gating.trees import SuitePoint, Tree, TreeError, check_out, list_points
-from energybench.gating.verdicts import Judgement
+from energybench.gating.verdicts import Judgement, Verdict
 from energybench.meter import open_meter
 from energybench.preflight import measures_joules, preflight
 from energybench.store import Stored, read
@@ -98,21 +99,22 @@ def measure(
             progress = take_look(old, new, rules, live.schedule, progress, accepted=accepted)
             if progress.again:
                 say(f"{len(progress.points)} of {len(points)} points are still open after {rounds} rounds")
-    return progress.judgement
+        return _with_unreached(progress.judgement, old, new, points, session, rules, accepted)
 
 
 def suite_of(repository: Path) -> Path:
     """The benchmark_dir of a repository's asv.conf.json."""
     from asv.util import UserError, load_json
 
-    path = repository / "asv.conf.json"
-    if not path.is_file():
+    places = (repository / "asv.conf.json", *sorted(repository.glob("*/asv.conf.json")))
+    path = next((one for one in places if one.is_file()), None)
+    if path is None:
         raise LiveError(f"{repository} has no asv.conf.json; make a suite with energybench init-asv, or name --suite")
     try:
         values = load_json(str(path), js_comments=True)
     except (UserError, ValueError, OSError) as error:
         raise LiveError(f"{path}: {error}; correct it, or name --suite") from error
-    return repository / str(values.get("benchmark_dir", "benchmarks"))
+    return path.parent / str(values.get("benchmark_dir", "benchmarks"))
 
 
 def _commit(text: str, repository: Path) -> str:
@@ -147,6 +149,8 @@ def _points(trees: Mapping[Name, Tree], suite: Path, bench: str | None) -> tuple
     except re.error as error:
         raise LiveError(f"--bench {bench!r} is no regular expression: {error}") from error
     points, broken = list_points(trees["base"], suite)
+    if trees["head"] != trees["base"]:
+        broken += [one for one in list_points(trees["head"], suite)[1] if one not in broken]
     for one in broken:
         say(f"left out of the suite: {one}")
     chosen = [one for one in points if wanted.search(one.label) or wanted.search(one.suite)]
@@ -165,14 +169,46 @@ def _unbuilt(
     session: Session,
 ) -> Judgement:
     """The judgement on a head that does not build: base is measured once, so that what is missing has its names."""
-    from energybench.gate import judge
-
     say(reason)
     for _ in session.take(list(points)[:1], 1):
         pass
     base = _side(session, "base", names["base"], commits["base"], ())
     gaps = tuple(Gap(key=key, reason=reason) for key in base.series)
     return judge(base, Side(name=names["head"], commit=commits["head"], gaps=gaps), rules)
+
+
+def _with_unreached(
+    judgement: Judgement,
+    base: Side,
+    head: Side,
+    points: Iterable[SuitePoint],
+    session: Session,
+    rules: Rules,
+    accepted: Sequence[Accepted],
+) -> Judgement:
+    """The judgement with the points that the budget did not reach: they are not measured, and no pass."""
+    keys = [
+        Key(workload=one.workload, parameters=one.parameters, metric="*")
+        for one in points
+        if not session.rounds_of(one)
+    ]
+    if not keys:
+        return judgement
+    lost = [
+        Verdict(
+            key=key,
+            family="joules",
+            unit="J",
+            provenance="measured",
+            higher_is_better=False,
+            word="not measured",
+            allowed=rules.may_miss(key),
+            reason="the budget ended before it was its turn; allow more, or fewer points with --bench",
+        )
+        for key in keys
+    ]
+    verdicts = (*judgement.verdicts, *lost)
+    return conclude(base, head, verdicts, rules, family=judgement.family, accepted=accepted)
 
 
 def _side(session: Session, side: Name, name: str, commit: str, troubles: tuple[Trouble, ...]) -> Side:

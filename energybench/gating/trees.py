@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,14 +80,15 @@ def check_out(repository: Path, commit: str, folder: Path, *, build: str | None 
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with tempfile.TemporaryFile() as archive:
-        git = ["git", "-C", str(repository), "archive", "--format=tar", commit]
-        done = subprocess.run(git, stdout=archive, stderr=subprocess.PIPE, text=True, check=False)
+    # The index is this folder's own; `git archive` would leave out what is export-ignored.
+    index = folder.with_name(f"{folder.name}.index")
+    environ = {**os.environ, "GIT_INDEX_FILE": str(index)}
+    for words in (["read-tree", commit], ["checkout-index", "--all", f"--prefix={folder}{os.sep}"]):
+        git = ["git", "-C", str(repository), *words]
+        done = subprocess.run(git, env=environ, capture_output=True, text=True, check=False)
         if done.returncode:
             raise TreeError(f"git cannot give the files of {commit[:12]}: {done.stderr.strip()}")
-        archive.seek(0)
-        with tarfile.open(fileobj=archive) as files:
-            files.extractall(folder, filter="data")
+    index.unlink(missing_ok=True)
     tree = Tree(commit=commit, folder=folder)
     if build:
         built = subprocess.run(shlex.split(build), cwd=folder, capture_output=True, text=True, check=False)
