@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING = (
+ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING, VIEW = (
     "energy-accuracy-",
     "against-bits-",
     "relaxation-",
     "analog-",
     "to-accuracy-",
     "scaling-",
+    "view-",
 )
 """How the names of our figures begin: those of an earlier run are removed, other files stay."""
 
@@ -101,7 +102,7 @@ def to_accuracy(stored: Sequence[Stored], name: str, site: Path) -> list[dict[st
 def remove_stale(site: Path, shown: Iterable[Mapping[str, Any]]) -> None:
     """Remove figures of ours that no page shows any more."""
     kept = {Path(one[tone]).name for one in shown for tone in ("light", "dark")}
-    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING):
+    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING, VIEW):
         for file in (site / "figures").glob(f"{start}*.svg"):
             if file.name not in kept:
                 file.unlink()

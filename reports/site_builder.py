@@ -39,7 +39,9 @@ def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
         _trained(number, part, site) if targets.is_target(part) else _group(number, part, table, site)
         for number, part in enumerate(frames.grouped(stored), start=1)
     ]
-    panels.remove_stale(site, [one for group in groups for name in FIGURES for one in group.get(name, ())])
+    seen = _views(stored, records, site)
+    shown = [one for group in groups for name in FIGURES for one in group.get(name, ())]
+    panels.remove_stale(site, [*shown, *(one for view in seen for one in view["figures"])])
     told = machines(stored)
     page = (
         _environment()
@@ -50,6 +52,8 @@ def build(records: Path, site: Path, found: frames.Found | None = None) -> Path:
             newest=str(stored[-1].record["created"])[:10] if stored else "",
             refused=[{"path": _relative(one.path, records), "reason": one.reason} for one in refused],
             groups=groups,
+            views=[one for one in seen if not one["empty"]],
+            unfilled=[one for one in seen if one["empty"]],
             machines=told,
             flags=meanings(groups, told),
             methods=methods(stored),
@@ -67,6 +71,21 @@ def _environment() -> Any:
 
     loader = FileSystemLoader(HERE / "templates", encoding="utf-8")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def _views(stored: Sequence[frames.Stored], records: Path, site: Path) -> list[dict[str, Any]]:
+    """The views over all records, written, and what each has for its template; none where there are no records.
+
+    Commits are those of the git repository that the records are in.
+    """
+    if not stored:
+        return []
+    from energybench.gating.commits import top_of
+    from energybench.gating.library import Library
+    from energybench.reports.views import views, writing
+
+    folder = records if records.is_dir() else records.parent
+    return [writing.write(one, site) for one in views(stored, Library(repository=top_of(folder), records=folder))]
 
 
 def _write(path: Path, text: str) -> None:

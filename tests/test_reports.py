@@ -263,15 +263,18 @@ def test_a_second_build_gives_the_same_bytes(write, tmp_path):
     folder = write(a_record("a", 8), a_record("b", 32))
     first, second = (site_builder.build(folder, tmp_path / name).parent for name in ("one", "two"))
     files = sorted(file.relative_to(first) for file in first.rglob("*") if file.is_file())
-    assert len(files) == 20
+    assert len(files) == 20 + 5
     assert [file for file in files if (first / file).read_bytes() != (second / file).read_bytes()] == []
+
+
+NUMBERS_OF_VIEWS = 14
 
 
 def test_every_number_in_the_table_has_a_badge(site):
     html = (site / "index.html").read_text(encoding="utf-8")
     cells = re.findall(r'<span class="cell">(.*?)</span></td>', html, re.DOTALL)
-    filled = [cell for cell in cells if "not measured" not in cell]
-    assert len(filled) == 3 * 6 + 2 * 2
+    filled = [cell for cell in cells if 'class="value"' in cell]
+    assert len(filled) == 3 * 6 + 2 * 2 + NUMBERS_OF_VIEWS
     assert all(re.search(r'class="badge (measured|estimated|modelled|simulated)"', cell) for cell in filled)
     assert all(re.search(r'class="value">[^<]*\d', cell) for cell in filled)
 
@@ -320,7 +323,7 @@ def test_the_page_can_be_read_by_ear(site):
     assert page.all("html")[0]["lang"] == "en"
     assert all(attributes.get("scope") for attributes in page.all("th"))
     alts = [attributes["alt"] for attributes in page.all("img")]
-    assert len(alts) == 4 + 6
+    assert len(alts) == 4 + 6 + 6
     energy = [
         re.search(r"(measured|estimated|modelled|simulated) joules per sample of qnn-infer: \d+ point", alt)
         for alt in alts
@@ -332,7 +335,7 @@ def test_the_page_can_be_read_by_ear(site):
 
 def test_figures_are_svg_that_parses_and_has_no_date(site):
     files = sorted((site / "figures").glob("*.svg"))
-    assert len(files) == 8 + 12
+    assert len(files) == 8 + 12 + 12
     for file in files:
         assert ET.parse(file).getroot().tag.endswith("svg")
         assert "date" not in file.read_text(encoding="utf-8").lower()
@@ -362,7 +365,7 @@ def test_a_name_with_markup_in_it_is_shown_and_not_obeyed(write, tmp_path):
     page = Page(site_builder.build(folder, tmp_path / "site"))
     assert page.all("script") == []
     assert HOSTILE in page.text
-    assert HOSTILE in page.all("img")[0]["alt"]
+    assert any(HOSTILE in one["alt"] for one in page.all("img"))
     for file in (tmp_path / "site" / "figures").glob("*.svg"):
         assert not [one for one in ET.parse(file).iter() if one.tag.endswith("script")]
 
@@ -407,7 +410,7 @@ def test_figures_that_are_no_longer_shown_go_and_other_files_stay(write, tmp_pat
     folder = write(a_record("a", 8))
     site_builder.build(folder, tmp_path / "site")
     (tmp_path / "site" / "mine.txt").write_text("kept")
-    assert len(list((tmp_path / "site" / "figures").iterdir())) == 4
+    assert len(list((tmp_path / "site" / "figures").iterdir())) == 4 + 4
     next(folder.rglob("a.json")).unlink()
     site_builder.build(folder, tmp_path / "site")
     assert list((tmp_path / "site" / "figures").iterdir()) == []

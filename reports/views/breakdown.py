@@ -1,0 +1,224 @@
+"""Where the joules go: disjoint domains, static and active, modelled terms; watts idle and under load."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from energybench.reports.figures import INK, KINDS
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import quantity, span
+from energybench.reports.plotting import colours, panel_axes
+from energybench.reports.views.drawing import LONGEST, MOST_DRAWN, prefixed, row_fit, rows, shortened, spread_out
+from energybench.reports.views.parts import Bar, Phase, bars, common, gathered, phases
+from energybench.reports.views.view import Cell, Table, View, cut, framed, latest, names, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMNS = ("record", "machine", "workload", "name", "provenance", "phase", "of", "part", "joules", "watts", "share")
+HEIGHT = 0.42
+HATCHES = ("", "//", "..", "\\\\", "xx", "++", "oo", "--")
+"""Parts are told apart without colour as well."""
+CAPTION = (
+    "Parts of one bar add up to it, and none contains another. Static is idle power times the time of the "
+    "windows, active the rest. Modelled joules have terms of the energy table in place of domains. The number "
+    "above a bar is all of it, with its interval; bars at watts are ±2 standard uncertainties of the counters."
+)
+EMPTY = (
+    "No record has joules in parts. Run a workload on a machine with a readable counter (`energybench doctor` tells), "
+    "or one that torch runs, whose joules are modelled by term."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel: its heading, what its axis says, and rows of parts with a name each."""
+
+    name: str
+    heading: str
+    kind: str
+    labels: list[str]
+    parts: list[Mapping[str, float]]
+    doubts: list[float] | None = None
+
+
+def view(stored: Sequence[Stored]) -> View:
+    """The breakdown of the newest record of each point.
+
+    Columns of its data: record, machine, workload, name, provenance; phase (`windows`, `idle before`, `idle after`); of
+    (`domains`, `static and active`, `terms`: the parts of one of these add up, those of two overlap); part; joules (a
+    sample, windows only); watts (a mean, domains only); share (of the joules a sample).
+    """
+    newest = latest(stored)
+    told = [(one.record, name) for one, name in zip(newest, names(newest), strict=True)]
+    found = [(name, record, bar) for record, name in told for bar in bars(record)]
+    at_work = [(name, record, one) for record, name in told for one in phases(record)]
+    panels, notes = _panels([(name, bar) for name, _, bar in found], [(name, one) for name, _, one in at_work])
+    rows_shown, cut_off = cut([_row(name, bar) for name, _, bar in found], "bars")
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return {panel.name: _figure(panel, dark=dark) for panel in panels}
+
+    data = [row for name, record, bar in found for row in _data(record, name, bar)]
+    data += [row for name, record, one in at_work for row in _phase_data(record, name, one)]
+    return View(
+        name="breakdown",
+        title="Where the joules go",
+        answers="Which part of the machine takes the energy, and how much of it would be taken anyway?",
+        figures=draw if panels else None,
+        alts={panel.name: _alt(panel) for panel in panels},
+        caption=CAPTION,
+        table=Table(
+            caption="Joules a sample in parts",
+            headings=("Point", "Energy", "In", "Parts"),
+            rows=rows_shown,
+        ),
+        frame=framed(COLUMNS, data),
+        notes=(*cut_off, *notes, *_without_idle([bar for _, _, bar in found])),
+        empty=None if panels else EMPTY,
+    )
+
+
+def _panels(found: Sequence[tuple[str, Bar]], at_work: Sequence[tuple[str, Phase]]) -> tuple[list[Panel], list[str]]:
+    """A panel for each kind of joule and what it is told apart by, then one of watts; and what is not drawn."""
+    panels, notes = [], []
+    for kind in KINDS:
+        for of in dict.fromkeys(bar.of for _, bar in found if bar.kind == kind):
+            own = [(name, bar) for name, bar in found if (bar.kind, bar.of) == (kind, of)]
+            if len(own) > MOST_DRAWN:
+                notes.append(
+                    f"{MOST_DRAWN} of {len(own):,} points are drawn by {of}, {kind}; the data has all of them."
+                )
+            own = own[:MOST_DRAWN]
+            panels.append(
+                Panel(
+                    name=f"{kind}-{of.replace(' ', '-')}",
+                    heading=f"{KINDS[kind][2]}, {of}",
+                    kind=kind,
+                    labels=[_headed(name, _told(bar)) for name, bar in own],
+                    parts=[bar.parts for _, bar in own],
+                )
+            )
+    for kind in KINDS:
+        phased = [(name, one) for name, one in at_work if one.kind == kind]
+        if len(phased) > MOST_DRAWN:
+            notes.append(f"{MOST_DRAWN} of {len(phased):,} phases are drawn, {kind}; the data has all of them.")
+        if phased:
+            panels.append(_phase_panel(kind, phased[:MOST_DRAWN]))
+    return panels, notes
+
+
+def _without_idle(found: Sequence[Bar]) -> tuple[str, ...]:
+    """How many metered points nobody knows the static part of."""
+    metered = sum(bar.of == "domains" for bar in found)
+    split = sum(bar.of != "domains" and bar.kind in {"measured", "simulated"} for bar in found)
+    left = metered - split
+    return (f"{left:,} of {metered:,} points have no idle baseline, so no static part.",) if left else ()
+
+
+def _phase_panel(kind: str, phased: Sequence[tuple[str, Phase]]) -> Panel:
+    return Panel(
+        name=f"{kind}-phases",
+        heading=f"{KINDS[kind][2]}, watts by phase",
+        kind=kind,
+        labels=[_headed(name, f"{one.name}, {quantity(sum(one.watts.values()), 'W')}") for name, one in phased],
+        parts=[one.watts for _, one in phased],
+        doubts=[one.doubt for _, one in phased],
+    )
+
+
+def _headed(name: str, text: str) -> str:
+    """A name that leaves room for the number after it."""
+    return f"{shortened(name, max(12, LONGEST - len(text) - 2))}: {text}"
+
+
+def _told(bar: Bar) -> str:
+    limits = f" ({span(*bar.limits, 'J', like=bar.joules)})" if bar.limits else ""
+    return f"{quantity(bar.joules, 'J')}{limits}"
+
+
+def _figure(panel: Panel, *, dark: bool) -> "Figure":
+    from matplotlib.patches import Patch
+
+    # Where one bar would leave no room for the others, each is as long as the axis: its watts stand above it.
+    watts = panel.doubts is not None and not spread_out([sum(one.values()) for one in panel.parts])
+    label = f"share of {panel.kind} {'joules per sample' if panel.doubts is None else 'watts'}"
+    label = f"{panel.kind} watts, mean of the phase" if watts else label
+    named = common(panel.parts)
+    gathered_parts = [gathered(one, named) for one in panel.parts]
+    order = list(dict.fromkeys([*named, *(name for one in gathered_parts for name in one)]))
+    inks = dict(zip(order, colours(max(2, len(order)), dark=dark), strict=False))
+    looks = {
+        name: {"facecolor": inks[name], "hatch": HATCHES[number % len(HATCHES)]} for number, name in enumerate(order)
+    }
+    with panel_axes(panel.heading, label, "", dark=dark) as (figure, axis):
+        places = rows(axis, panel.labels, dark=dark)
+        for number, (place, one) in enumerate(zip(places, gathered_parts, strict=True)):
+            whole = 1.0 if watts else sum(value for value in one.values() if value > 0) or 1.0
+            _stack(axis, place, {name: value / whole for name, value in one.items()}, looks, dark=dark)
+            if watts and panel.doubts and panel.doubts[number]:
+                at, reach = sum(one.values()), 2 * panel.doubts[number]
+                axis.errorbar(
+                    at, place, xerr=reach, fmt="none", ecolor=str(INK[dark]["ink"]), capsize=3, elinewidth=1.2
+                )
+        prefixed(axis, "W" if watts else "%", way="x")
+        axis.axvline(0, color=str(INK[dark]["muted"]), linewidth=0.8)
+        axis.set_xlim(None, None if watts else 1.0)
+        edge = str(INK[dark]["face"])
+        patches = [Patch(label=shortened(name), edgecolor=edge, linewidth=0.5, **look) for name, look in looks.items()]
+        row_fit(figure, len(places), patches, dark=dark)
+    return figure
+
+
+def _stack(axis: "Axes", place: float, parts: Mapping[str, float], looks: Mapping[str, Any], *, dark: bool) -> None:
+    """Parts above 0 side by side; one below 0 to the left of it."""
+    begin = 0.0
+    for name, value in parts.items():
+        start = begin if value >= 0 else 0.0
+        axis.barh(
+            place, value, HEIGHT, left=start, edgecolor=str(INK[dark]["face"]), linewidth=0.8, zorder=3, **looks[name]
+        )
+        begin += max(0.0, value)
+
+
+def _alt(panel: Panel) -> str:
+    """The parts of the first rows in words."""
+    unit = "W" if panel.doubts is not None else "J"
+    told = [
+        f"{label}, of which {', '.join(f'{name} {quantity(value, unit)}' for name, value in one.items())}"
+        for label, one in zip(panel.labels[:3], panel.parts[:3], strict=False)
+    ]
+    more = f"; {len(panel.labels) - 3} more rows" if len(panel.labels) > 3 else ""
+    return f"{panel.heading}, stacked bars: {'; '.join(told)}{more}."
+
+
+def _row(name: str, bar: Bar) -> tuple[Cell, ...]:
+    parts = ", ".join(f"{part} {quantity(joules, 'J')}" for part, joules in bar.parts.items())
+    return name, shown(bar.joules, "J", bar.kind, bar.limits), bar.of, parts
+
+
+def _data(record: Mapping[str, Any], name: str, bar: Bar) -> list[dict[str, object]]:
+    return [
+        _who(record, name, bar.kind)
+        | {"phase": "windows", "of": bar.of, "part": part, "joules": joules}
+        | ({"share": joules / bar.joules} if bar.joules else {})
+        for part, joules in bar.parts.items()
+    ]
+
+
+def _phase_data(record: Mapping[str, Any], name: str, one: Phase) -> list[dict[str, object]]:
+    who = _who(record, name, one.kind)
+    return [
+        who | {"phase": one.name, "of": "domains", "part": part, "watts": watts} for part, watts in one.watts.items()
+    ]
+
+
+def _who(record: Mapping[str, Any], name: str, kind: str) -> dict[str, object]:
+    return {
+        "record": record["id"],
+        "machine": record["machine"]["id"],
+        "workload": record["workload"]["name"],
+        "name": name,
+        "provenance": kind,
+    }

@@ -1,0 +1,143 @@
+"""Every series over commits: values with their intervals, levels between change points, steps of the surroundings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from statistics import fmean
+
+from energybench.gating.library import Library
+from energybench.gating.line import Line, Row, rows_of
+from energybench.gating.observed import Observation, Observed, Track
+from energybench.gating.sides import recorded_as
+from energybench.history import Change, History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One commit's value: its place among commits with results, mean, and standard error where it is known."""
+
+    place: int
+    commit: str
+    value: float
+    error: float | None
+    values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A stretch of commits at one level, first and last place included."""
+
+    first: int
+    last: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A series over commits.
+
+    Attributes:
+        track: what it is of.
+        lane: what sets it apart from others of the same key, as a machine.
+        values: in the order of commits.
+        levels: between change points and steps.
+        changes: as `history` found them, the oldest first.
+        steps: the place after which something beside the commits was different, and what.
+    """
+
+    track: Track
+    lane: Mapping[str, str]
+    values: tuple[Value, ...]
+    levels: tuple[Level, ...]
+    changes: tuple[Change, ...]
+    steps: tuple[tuple[int, str], ...]
+
+    @property
+    def largest(self) -> float:
+        """The largest change, as a share or a difference; 0 without one."""
+        return max((abs(one.change) if one.change is not None else math.inf for one in self.changes), default=0.0)
+
+
+def curves(library: Library, observed: Observed, found: History, *, branch: str = "HEAD") -> list[Curve]:
+    """The curves of a library: those that changed first, the worse ones before the better, the larger first."""
+    line = Line(library.repository, branch, observed)
+    ranks = sorted(
+        {line.rank[one.commit] for t in observed.tracks for one in t.observations if one.commit in line.rank}
+    )
+    places = {line.commits[rank].hash: place for place, rank in enumerate(ranks)}
+    changes: dict[object, list[Change]] = {}
+    for one in found.changes:
+        changes.setdefault((one.key, one.provenance, tuple(sorted(one.lane.items()))), []).append(one)
+    told = []
+    for track in _once(observed.tracks):
+        for row in rows_of(track, line):
+            own = changes.get((track.key, track.provenance, tuple(sorted(row.lane.items()))), [])
+            told.append(_curve(row, own, places))
+    return sorted(told, key=_interest)
+
+
+def _interest(one: Curve) -> tuple[object, ...]:
+    worse = any(change.direction == "worse" for change in one.changes)
+    joules = one.track.unit != "J"
+    return (not one.changes, not worse, -one.largest, joules, one.track.key.label, sorted(one.lane.items()))
+
+
+def _once(tracks: Sequence[Track]) -> list[Track]:
+    """Without asv's series of a point that records tell of as well, as in a history."""
+    commits = {(one.key, one.provenance): {each.commit for each in one.observations} for one in tracks}
+    return [
+        one
+        for one in tracks
+        if (twin := recorded_as(one.key)) == one.key
+        or not commits[one.key, one.provenance] <= commits.get((twin, one.provenance), set())
+    ]
+
+
+def _curve(row: Row, changes: Sequence[Change], places: Mapping[str, int]) -> Curve:
+    pieces = [list(group) for _, group in groupby(row.observations, key=lambda one: id(one.context))]
+    valued = [_values(piece, places) for piece in pieces]
+    levels = [level for values in valued for level in _levels(values, changes, places)]
+    steps = []
+    for (old, new), values in zip(pairwise(pieces), valued[1:], strict=True):
+        steps.append((values[0].place, _different(old[-1].context, new[0].context)))
+    return Curve(
+        track=row.track,
+        lane=row.lane,
+        values=tuple(value for values in valued for value in values),
+        levels=tuple(levels),
+        changes=tuple(changes),
+        steps=tuple(steps),
+    )
+
+
+def _values(piece: Sequence[Observation], places: Mapping[str, int]) -> list[Value]:
+    """The mean of each commit, and its standard error by what its results say of themselves."""
+    found = []
+    for commit, group in groupby(piece, key=lambda one: one.commit):
+        own = list(group)
+        errors = [one.error for one in own]
+        known = [error for error in errors if error is not None]
+        error = math.hypot(*known) / len(known) if known and len(known) == len(errors) else None
+        mean = fmean(one.value for one in own)
+        found.append(Value(place=places[commit], commit=commit, value=mean, error=error, values=len(own)))
+    return found
+
+
+def _levels(values: Sequence[Value], changes: Sequence[Change], places: Mapping[str, int]) -> list[Level]:
+    """The levels of a piece of equal surroundings, as its changes tell them; its mean where it has none."""
+    first, last = values[0].place, values[-1].place
+    own = [one for one in changes if first <= places[one.after.hash] and places[one.commit.hash] <= last]
+    if not own:
+        return [Level(first=first, last=last, value=fmean(one.value for one in values))] if len(values) > 1 else []
+    levels = []
+    for one in own:
+        levels.append(Level(first=first, last=places[one.after.hash], value=one.old))
+        first = places[one.commit.hash]
+    return [*levels, Level(first=first, last=last, value=own[-1].new)]
+
+
+def _different(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    names = dict.fromkeys([*old, *new])
+    told = [f"{n}: {old.get(n, 'none')} → {new.get(n, 'none')}" for n in names if old.get(n) != new.get(n)]
+    return "; ".join(told)

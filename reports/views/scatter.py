@@ -1,0 +1,127 @@
+"""Points with intervals on two logarithmic axes, each group with a colour and a line style of its own."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from energybench.reports import frames
+from energybench.reports.figures import INK
+from energybench.reports.frames import Stored
+from energybench.reports.plotting import colours, logarithmic, widened
+from energybench.reports.views.drawing import ends, shortened, thin
+from energybench.reports.views.view import machine_name, names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_GROUPS = 8
+"""Colours that can be told apart; further groups share the last."""
+MOST_BARS = 60
+"""Points up to which each has its interval drawn."""
+OTHERS = "others"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A point: its group, its two values above 0, and the interval of each; None where none was stated."""
+
+    group: str
+    x: float
+    y: float
+    across: tuple[float, float] | None = None
+    up: tuple[float, float] | None = None
+
+
+def groups(stored: Sequence[Stored]) -> list[str]:
+    """The group of each record: its workload, and its machine where there are several; of one workload its setting."""
+    machines = {frames.machine(one.record): frames.title(one.record) for one in stored}
+    kinds = [
+        " on ".join(
+            [one.record["workload"]["name"]]
+            + ([machine_name(frames.machine(one.record), machines)] if len(machines) > 1 else [])
+        )
+        for one in stored
+    ]
+    if len(set(kinds)) > 1:
+        return _few(kinds)
+    words = [name.partition(", ")[2] for name in names(stored)]
+    return words if all(words) and 1 < len(set(words)) <= MOST_GROUPS else kinds
+
+
+def looks(labels: Collection[str], *, dark: bool) -> dict[str, dict[str, Any]]:
+    """The colour of each group; its name is in the legend and in the table."""
+    told = list(dict.fromkeys(labels))
+    return {name: {"color": ink} for name, ink in zip(told, colours(len(told), dark=dark), strict=True)}
+
+
+def draw(
+    axis: "Axes", spots: Sequence[Spot], marker: str, inks: Mapping[str, Mapping[str, Any]], *, dark: bool
+) -> None:
+    """Put points on logarithmic axes that are set already."""
+    kept = thin([(one.x, one.y) for one in spots])
+    few = len(kept) <= MOST_BARS
+    for group in inks:
+        own = [spots[number] for number in kept if spots[number].group == group]
+        ink = inks[group]["color"]
+        axis.plot(
+            [one.x for one in own],
+            [one.y for one in own],
+            marker,
+            color=ink,
+            markersize=8 if few else 5,
+            markeredgecolor=str(INK[dark]["face"]),
+            markeredgewidth=0.7,
+            zorder=4,
+        )
+        for one in own if few else ():
+            _bar(axis, one, ink)
+
+
+def scale(axis: "Axes", spots: Sequence[Spot], units: tuple[str, str]) -> None:
+    """Both axes around all points and their intervals."""
+    for way, unit, values in (
+        ("x", units[0], [v for one in spots for v in (one.x, *(one.across or ()))]),
+        ("y", units[1], [v for one in spots for v in (one.y, *(one.up or ()))]),
+    ):
+        above = [value for value in values if value > 0]
+        logarithmic(axis, unit, *widened(min(above), max(above)), way="x" if way == "x" else "y")
+
+
+def entries(inks: Mapping[str, Mapping[str, Any]], marker: str) -> list[tuple[str, dict[str, Any]]]:
+    """For the legend: none where there is one group alone."""
+    if len(inks) < 2:
+        return []
+    return [(shortened(name), {"marker": marker, **look}) for name, look in inks.items()]
+
+
+def left_out(spots: Sequence[tuple[str, Spot]]) -> tuple[str, ...]:
+    """What is not drawn of the spots of each kind of joule."""
+    notes = []
+    for kind in dict.fromkeys(kind for kind, _ in spots):
+        own = [(spot.x, spot.y) for its, spot in spots if its == kind]
+        if (drawn := len(thin(own))) < len(own):
+            of = f"{drawn:,} of {len(own):,} {kind} points"
+            notes.append(f"{of} are drawn, without intervals: of those that would cover one another, one.")
+        elif drawn > MOST_BARS:
+            notes.append(f"The intervals of {drawn:,} {kind} points are not drawn; the data has them.")
+    return tuple(notes)
+
+
+def _bar(axis: "Axes", one: Spot, ink: Any) -> None:
+    bars = {
+        "xerr": ends(one.x, *(one.across or (None, None))),
+        "yerr": ends(one.y, *(one.up or (None, None))),
+    }
+    told: dict[str, Any] = {name: bar for name, bar in bars.items() if bar is not None}
+    if told:
+        axis.errorbar(one.x, one.y, **told, fmt="none", ecolor=ink, elinewidth=1.2, capsize=2.5, zorder=3)
+
+
+def _few(labels: Sequence[str]) -> list[str]:
+    """The most frequent groups by name, and the others as one."""
+    count = Counter(labels)
+    if len(count) <= MOST_GROUPS:
+        return list(labels)
+    first = {label for label, _ in count.most_common(MOST_GROUPS - 1)}
+    return [label if label in first else OTHERS for label in labels]

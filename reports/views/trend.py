@@ -1,0 +1,143 @@
+"""Results over commits: each value with its interval, the level before and after a change, and what else changed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from energybench.gating.library import Library
+from energybench.gating.observed import Observed, observe
+from energybench.gating.series import Key
+from energybench.history import Change, History, history
+from energybench.reports.numbers import quantity
+from energybench.reports.views import trend_figure
+from energybench.reports.views.curves import Curve, curves
+from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, plain, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = (
+    "series",
+    "workload",
+    "metric",
+    "provenance",
+    "unit",
+    "lane",
+    "place",
+    "commit",
+    "value",
+    "standard_error",
+    "values",
+    "level",
+    "step_before",
+)
+NAMES = 4
+CAPTION = (
+    "Commits from left to right in git's order, those without results left out. Bars and bands are ±2 standard errors. "
+    "Level lines end where a change was found, beyond the margin of the series; an upright dotted line is where "
+    "the machine, driver, torch or anything else beside the commit changed, and values on either side are not "
+    "compared."
+)
+EMPTY = (
+    "There are no results of two commits yet. Run the same workload at another commit with nothing uncommitted, as "
+    "`energybench run qnn-infer`, or `asv run` in a project with an energy suite."
+)
+
+
+_TITLE, _ANSWERS = "Over commits", "Which commit changed what, and by how much?"
+
+
+def view(library: Library | None, *, observed: Observed | None = None, found: History | None = None) -> View:
+    """The trends of a library's series over commits.
+
+    Columns of its data, a row a commit of a series: series, workload, metric, provenance, unit; lane (what sets it
+    apart from others of the same series, as a machine); place (of the commit among those with results, from 0); commit;
+    value (a mean of `values` results, in the unit); standard_error; level (of the stretch between change points);
+    step_before (what else was different from the commit before on).
+
+    Args:
+        library: records and asv results; None where there is no repository.
+        observed: all of its values, where they were read already.
+        found: its changes, where they were looked for already.
+    """
+    if library is None:
+        return View(name="trend", title=_TITLE, answers=_ANSWERS, frame=framed(COLUMNS, ()), empty=EMPTY)
+    seen = observed or observe(library)
+    changed = found or history(library)
+    told = [one for one in curves(library, seen, changed) if len(one.values) > 1]
+    names = key_names(one.track.key for one in told)
+    drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:MOST_DRAWN], 1)}
+    rows, notes = cut([_row(one, names) for one in told], "series")
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return {name: trend_figure.figure(one, names, dark=dark) for name, one in drawn.items()}
+
+    return View(
+        name="trend",
+        title=_TITLE,
+        answers=_ANSWERS,
+        figures=draw if told else None,
+        alts={name: _alt(one, names) for name, one in drawn.items()},
+        caption=CAPTION,
+        table=Table(
+            caption="Series over commits, those that changed first",
+            headings=("Series", "Commits", "First", "Last", "Changes"),
+            rows=rows,
+        ),
+        frame=framed(COLUMNS, [row for one in told for row in _data(one)]),
+        notes=(*notes, *_left_out(changed, len(told))),
+        empty=None if told else EMPTY,
+    )
+
+
+def _left_out(found: History, count: int) -> tuple[str, ...]:
+    notes = []
+    if count > MOST_DRAWN:
+        notes.append(f"{MOST_DRAWN} of {count:,} series are drawn, those that changed first.")
+    if found.strangers:
+        notes.append(f"{found.strangers:,} commits with results are not on this branch, and are left out.")
+    if found.by_date:
+        notes.append("git knows none of these commits, so they stand in the order of dates.")
+    notes += [f"{one.path.name}: {one.reason}." for one in found.troubles[:MOST_ROWS]]
+    if len(found.troubles) > MOST_ROWS:
+        notes.append(f"{len(found.troubles) - MOST_ROWS:,} more files could not be used.")
+    return tuple(notes)
+
+
+def _told(changes: Sequence[Change]) -> str:
+    told = [f"{trend_figure.size(one)} at {one.commit.hash[:8]}" for one in changes[-NAMES:]]
+    return "; ".join(told) + (f"; {len(changes) - NAMES} before" if len(changes) > NAMES else "")
+
+
+def _alt(one: Curve, names: Mapping[Key, str]) -> str:
+    unit, values = trend_figure.unit_of(one), [value.value for value in one.values]
+    steps = f" Something beside the commits changed {len(one.steps)} times." if one.steps else ""
+    changes = _told(one.changes) or "no change found"
+    return (
+        f"{one.track.provenance.capitalize()} {trend_figure.title(one, names)} over {len(values):,} commits, "
+        f"{quantity(min(values), unit)} to {quantity(max(values), unit)}: {changes}.{steps}"
+    )
+
+
+def _row(one: Curve, names: Mapping[Key, str]) -> tuple[Cell, ...]:
+    unit, kind, cells = trend_figure.unit_of(one), one.track.provenance, []
+    for value in (one.values[0], one.values[-1]):
+        limits = trend_figure.ends(value.value, value.error)
+        cells.append(shown(value.value, unit, kind, (limits[0], limits[1]) if limits else None))
+    steps = "; ".join(f"beside: {text}" for _, text in one.steps[-NAMES:])
+    told = "; ".join(filter(None, (_told(one.changes), steps))) or "none"
+    return trend_figure.title(one, names), f"{len(one.values):,}", *cells, told
+
+
+def _data(one: Curve) -> list[dict[str, object]]:
+    steps, key, rows = dict(one.steps), one.track.key, []
+    who = {"series": key.label, "workload": key.workload, "metric": key.metric, "provenance": one.track.provenance}
+    who |= {"unit": one.track.unit, "lane": ", ".join(f"{name} {value}" for name, value in one.lane.items())}
+    for value in one.values:
+        row: dict[str, object] = who | {"place": value.place, "commit": value.commit, "value": value.value}
+        level = next((each.value for each in one.levels if each.first <= value.place <= each.last), math.nan)
+        optional = {"standard_error": value.error, "level": level, "step_before": steps.get(value.place)}
+        row |= {"values": value.values}
+        rows.append(row | {n: v for n, v in optional.items() if v is not None and v == v})
+    return rows

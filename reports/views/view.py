@@ -1,0 +1,165 @@
+"""One view of a report: what it answers, its figures, a small table, its data; or what would fill it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from energybench.gating.series import Key
+from energybench.reports import frames
+from energybench.reports.bits import settings
+from energybench.reports.figures import KINDS
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import Shown, quantity, span
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+Cell: TypeAlias = str | Shown
+Draw: TypeAlias = "Callable[[bool], Mapping[str, Figure]]"
+"""Draws for a light (False) or a dark page, by the name of the panel."""
+MOST_ROWS = 50
+"""Of a table on a page; its data has every row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A small table.
+
+    Attributes:
+        caption: above it.
+        headings: of the columns; the first column names the row.
+        rows: the first `at_once` are shown, the others stand behind a line that opens them.
+        folded: what stands behind a line that opens it, as values that did not move.
+        summary: that line.
+    """
+
+    caption: str = ""
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    at_once: int = 8
+    folded: tuple[tuple[Cell, ...], ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a page shows of one question.
+
+    Attributes:
+        name: of its files: lower case, digits and hyphens.
+        title: its heading.
+        answers: one sentence on what it answers.
+        figures: draws for a light (False) or a dark page, by the name of the panel; None without data.
+        alts: what each panel shows, in a sentence.
+        caption: below the figures: what marks and bars mean.
+        table: numbers for people.
+        frame: its data, a row a value, in SI units; the columns are documented where the view is made.
+        notes: what is not drawn or not listed, and how many there are.
+        empty: what would fill it; None where there is data.
+    """
+
+    name: str
+    title: str
+    answers: str
+    figures: "Draw | None" = None
+    alts: Mapping[str, str] = field(default_factory=dict)
+    caption: str = ""
+    table: Table = field(default_factory=Table)
+    frame: "Callable[[], pd.DataFrame]"
+    notes: tuple[str, ...] = ()
+    empty: str | None = None
+
+
+def framed(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "Callable[[], pd.DataFrame]":
+    """Makes the frame of a view when it is asked for; the columns are there without rows as well."""
+    kept = tuple(rows)
+
+    def make() -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame(kept, columns=list(columns))
+
+    return make
+
+
+def latest(stored: Sequence[Stored]) -> list[Stored]:
+    """The newest record of each parameter point, on each machine."""
+    return [one for group in frames.grouped(stored) for one in frames.newest(group)]
+
+
+def names(stored: Sequence[Stored]) -> list[str]:
+    """What people call each point: `qnn-infer, bits 8, on the box`; machines only where there are several."""
+    ids = {frames.machine(one.record): frames.title(one.record) for one in stored}
+    told = {machine: machine_name(machine, ids) for machine in ids}
+    names = point_names([one.record for one in stored])
+    if len(ids) < 2:
+        return names
+    return [f"{name}, on {told[frames.machine(one.record)]}" for one, name in zip(stored, names, strict=True)]
+
+
+def point_names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The workload of each record, and the parameters that tell it from others of the same workload."""
+    return _pointed([(str(one["workload"]["name"]), one["parameters"]) for one in records])
+
+
+def key_names(keys: Iterable[Key]) -> dict[Key, str]:
+    """What people call each series: `seconds of qnn-infer, bits 8`; parameters only where some vary."""
+    found = list(dict.fromkeys(keys))
+    points = list(dict.fromkeys((key.workload, key.parameters) for key in found))
+    told = dict(zip(points, _pointed([(name, dict(parameters)) for name, parameters in points]), strict=True))
+    return {key: f"{spoken(key.metric)} of {told[key.workload, key.parameters]}" for key in found}
+
+
+def _pointed(points: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """`qnn-infer, bits 8`, in the order of the points."""
+    places: dict[str, list[int]] = {}
+    for number, (workload, _) in enumerate(points):
+        places.setdefault(workload, []).append(number)
+    named = [""] * len(points)
+    for workload, own in places.items():
+        told = settings([points[number][1] for number in own], without=())
+        for number, setting in zip(own, told, strict=True):
+            named[number] = ", ".join(filter(None, (workload, setting)))
+    return named
+
+
+def plain(text: str) -> str:
+    """A part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]
+
+
+def spoken(metric: str) -> str:
+    """`joules_per_sample` as `joules`: what is not a sample's says so."""
+    return metric.removesuffix("_per_sample").replace("_", " ")
+
+
+def machine_name(key: str, titles: Mapping[str, str]) -> str:
+    """A machine's name for people, with its id where another one has the same name."""
+    title = titles[key]
+    return title if list(titles.values()).count(title) == 1 else f"{title} ({key})"
+
+
+def kind_of(result: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether a result is there, of this kind and above 0, so that it has a place on a logarithmic axis."""
+    return result is not None and result["provenance"] == kind and result["value"] > 0
+
+
+def joules_of(record: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """Joules a sample of one kind; None where the record has none above 0."""
+    result: Mapping[str, Any] | None = record["results"].get(KINDS[kind][0])
+    return result if kind_of(result, kind) else None
+
+
+def shown(value: float, unit: str, provenance: str, limits: tuple[float, float] | None = None) -> Shown:
+    """A number for a table's cell, with its interval where one is stated."""
+    interval = span(*limits, unit, like=value) if limits and limits[0] != limits[1] else ""
+    return Shown(text=quantity(value, unit), interval=interval, provenance=provenance)
+
+
+def cut(rows: Sequence[tuple[Cell, ...]], what: str) -> tuple[tuple[tuple[Cell, ...], ...], tuple[str, ...]]:
+    """As many rows as a page shows, and a note on the others."""
+    left = len(rows) - MOST_ROWS
+    note = (f"The table lists {MOST_ROWS} of {len(rows):,} {what}; the data has all of them.",) if left > 0 else ()
+    return tuple(rows[:MOST_ROWS]), note
