@@ -66,12 +66,19 @@ def collect(
 
     Raises:
         SourceError: a source cannot be opened; nothing has been written then.
+        OutputError: the output is no folder.
     """
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output} is a file; give --output a folder")
     merger = _Merger(output=output, prefer=prefer)
     for source in sources:
         for file in files_of(source, repository):
             merger.add(file)
     return merger.finish()
+
+
+class OutputError(ValueError):
+    """Where nothing can be written to."""
 
 
 class _LeftOutError(ValueError):
@@ -99,7 +106,7 @@ class _Merger:
         """Write what is new, and tell."""
         for path, lines in self.canaries.items():
             self.texts[path] = "".join(f"{line}\n" for line in sorted(lines, key=_when))
-        changed = [path for path, text in self.texts.items() if _text(self.output / path) != text]
+        changed = [path for path, text in self.texts.items() if _bytes(self.output / path) != text.encode()]
         for path in changed:
             write_atomically(self.output / path, self.texts[path])
         names = [path for path in self.values if path.name not in (INDEX_NAME, MACHINE_NAME)]
@@ -129,7 +136,7 @@ class _Merger:
         elif last == MACHINE_NAME and isinstance(values.get("machine"), str):
             self._merge(Path("results", _safe(values["machine"]), MACHINE_NAME), values, file, _merge_machine)
         elif "commit_hash" in values:
-            result = result_of(values, Path(last))
+            result = result_of(values, Path(*file.parts[-2:]))
             if not result.commit.startswith(last.split("-", 1)[0]):
                 raise _LeftOutError("its name is not of its commit")
             self._merge(Path("results", _safe(result.machine), _safe(last)), values, file, merge_results)
@@ -140,8 +147,8 @@ class _Merger:
         machine = re.sub(r"[^A-Za-z0-9._-]", "_", record.machine.id)
         path = Path("records", _safe(machine), f"{record.id}.json")
         values, known = parse_object(file.content), self._known(path)
-        if known is None or (self.prefer == "newest" and str(values["created"]) > str(known.get("created"))):
-            self.values[path], self.texts[path] = values, file.content.decode("utf-8")
+        if known is None or (self.prefer == "newest" and str(values["created"]) > str(known.get("created", ""))):
+            self.values[path], self.texts[path] = values, _decoded(file.content)
         elif not same(known, values) and self.prefer is None:
             self.conflicts.append(Conflict(path=path, source=file.name, reason="has another content"))
 
@@ -175,7 +182,7 @@ class _Merger:
         path = Path("records", machine, CANARY)
         if path not in self.canaries:
             self.canaries[path] = {}
-            self._add_lines(path, self.output / path, _text(self.output / path) or "")
+            self._add_lines(path, self.output / path, (_bytes(self.output / path) or b"").decode(errors="replace"))
         self._add_lines(path, Path(file.name), file.content.decode("utf-8", errors="replace"))
 
     def _add_lines(self, path: Path, source: Path, text: str) -> None:
@@ -199,7 +206,7 @@ def _merge_machine(first: Mapping[str, Any], second: Mapping[str, Any], prefer: 
 
 def _safe(name: str) -> str:
     """The name of a file or folder in the output; one that could lead elsewhere is refused."""
-    if not SAFE.fullmatch(name):
+    if not SAFE.fullmatch(name) or _encoded(name) is None:
         raise _LeftOutError(f"{name[:40]!r} is no name for a file")
     return name
 
@@ -209,8 +216,25 @@ def _when(line: str) -> tuple[str, str]:
 
 
 def _dumped(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    return text if _encoded(text) is not None else json.dumps(values, separators=(",", ":"))
 
 
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+def _decoded(content: bytes) -> str:
+    """The text of a JSON file in whatever encoding JSON may have, without a mark of its byte order."""
+    try:
+        return content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise _LeftOutError(f"is no text in {error.encoding}") from error
+
+
+def _encoded(text: str) -> bytes | None:
+    """As UTF-8; None where there are halves of characters, which JSON can hold and files cannot."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None

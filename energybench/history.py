@@ -11,12 +11,12 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby, pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled
+from energybench.gating.changes import Levels, exact_levels, levels_of, noise_of, penalty, scaled
 from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
 from energybench.gating.library import Library
@@ -43,6 +43,8 @@ class Change:
         new: level from there on.
         change: new/old - 1; new - old where `absolute`; None where old is 0.
         last: whether only the last commit shows it.
+        creeping: how many steps, each within the margin, it is the sum of; 0 where it is one step. `after` and `old`
+            are then of the level that was told last, `commit` is where the sum exceeded the margin.
     """
 
     key: Key
@@ -58,6 +60,7 @@ class Change:
     change: float | None
     absolute: bool
     last: bool
+    creeping: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +82,9 @@ class History:
         steps: of the surroundings.
         series: how many were looked at.
         commits: how many have results.
-        strangers: commits with results that are not on the branch.
+        strangers: commits with results that are not on the branch, or were merged into it.
         by_date: whether commits are in the order of dates, since git knows none of them.
+        shallow: whether git lacks commits that have results, as this clone is shallow.
         troubles: files that could not be used.
     """
 
@@ -90,6 +94,7 @@ class History:
     commits: int
     strangers: int = 0
     by_date: bool = False
+    shallow: bool = False
     troubles: tuple[Trouble, ...] = ()
 
 
@@ -131,6 +136,7 @@ def history(library: Library, *, branch: str = "HEAD", since: str | None = None,
         commits=len({one.commit for row in rows for one in row.observations}),
         strangers=line.strangers,
         by_date=line.by_date,
+        shallow=line.shallow,
         troubles=observed.troubles,
     )
 
@@ -185,13 +191,46 @@ def _changes(
         levels = tuple(back(one) for one in found.levels)
         limit = margin
     changes = []
+    for one in _told(found, levels, limit, is_absolute=is_absolute):
+        places = line.rank[commits[one.after][0]], line.rank[commits[one.start][0]]
+        change = _change(row, line, places, (one.old, one.new), is_absolute=is_absolute)
+        within = sum(one.after < place < one.start for place in range(len(values))) if one.creeping else 0
+        changes.append(
+            replace(
+                change,
+                last=one.start == len(values) - 1,
+                creeping=one.creeping,
+                unmeasured=change.unmeasured - within,
+            )
+        )
+    return changes
+
+
+class _Told(NamedTuple):
+    """From which value to which one the level changed by more than the margin, and by how many steps within it."""
+
+    after: int
+    start: int
+    old: float
+    new: float
+    creeping: int = 0
+
+
+def _told(found: Levels, levels: Sequence[float], limit: float, *, is_absolute: bool) -> list[_Told]:
+    """Steps beyond the margin; and where several within it add up, the one that takes their sum beyond."""
+    told: list[_Told] = []
+    reference, end, small = levels[0], 0, 0
     for start, (old, new) in zip(found.starts, pairwise(levels), strict=True):
         before = next(place for place in range(start - 1, -1, -1) if place not in found.outliers)
+        end, small = (before, 1) if not small else (end, small + 1)
         if _size(old, new, is_absolute=is_absolute) > limit:
-            places = line.rank[commits[before][0]], line.rank[commits[start][0]]
-            last = start == len(values) - 1
-            changes.append(_change(row, line, places, (old, new), is_absolute=is_absolute, last=last))
-    return changes
+            told.append(_Told(before, start, old, new))
+        elif _size(reference, new, is_absolute=is_absolute) > limit:
+            told.append(_Told(end, start, reference, new, small))
+        else:
+            continue
+        reference, small = new, 0
+    return told
 
 
 def _size(old: float, new: float, *, is_absolute: bool) -> float:
@@ -235,9 +274,7 @@ def _as_series(track: Track, context: Mapping[str, str]) -> Series:
     )
 
 
-def _change(
-    row: Row, line: Line, places: tuple[int, int], levels: tuple[float, float], *, is_absolute: bool, last: bool
-) -> Change:
+def _change(row: Row, line: Line, places: tuple[int, int], levels: tuple[float, float], *, is_absolute: bool) -> Change:
     (before, place), (old, new), track = places, levels, row.track
     size = new - old if is_absolute else new / old - 1 if old else None
     return Change(
@@ -253,5 +290,5 @@ def _change(
         new=new,
         change=size,
         absolute=is_absolute,
-        last=last,
+        last=False,
     )

@@ -323,3 +323,97 @@ def test_merging_loses_no_row_and_changes_none_of_the_first(first: dict[str, Any
     )
     again = merge_results(merged.values, result(second), "first")
     assert same(again.values, merged.values)
+
+
+def test_a_source_that_is_named_by_a_way_up_is_taken(tmp_path: Path, trees: ModuleType) -> None:
+    write(tmp_path / "a")
+    tree = tree_at(tmp_path / "b", trees)
+    tree.result(tree.commit("first"), {TIME: [1.0]})
+    (tmp_path / "a" / "m" / "canary.jsonl").write_text('{"when": "2026", "joules": 1.0}\n')
+    inside = tmp_path / "a" / "m"
+    found = gathered(tmp_path, inside / "..", tmp_path / "a" / ".." / "b" / ".asv" / "results")
+    assert (found.records, found.results, found.troubles) == (1, 1, ())
+    assert (tmp_path / "out/records/m/canary.jsonl").is_file()
+    one = collect([str(inside / ".." / "m" / "one.json")], tmp_path / "single", repository=tmp_path)
+    assert one.records == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32-le"])
+def test_a_record_in_another_encoding_is_kept_as_utf_8(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path / "a")
+    path.write_bytes(path.read_text().encode(encoding))
+    write(tmp_path / "a", "two")
+    found = gathered(tmp_path, tmp_path / "a")
+    assert (found.records, found.troubles) == (2, ())
+    assert schema.loads((tmp_path / "out/records/m/one.json").read_text(encoding="utf-8")).id == "one"
+    assert gathered(tmp_path, tmp_path / "a").written == ()
+
+
+def test_text_that_is_none_is_named_and_the_rest_collected(tmp_path: Path) -> None:
+    path = write(tmp_path / "a")
+    text = path.read_bytes()
+    path.with_name("odd.json").write_bytes(text.replace(b'"lab"', b'"l\xed\xa0\x80b"'))
+    path.with_name("latin.json").write_bytes(text.replace(b'"lab"', b'"l\xe4b"'))
+    path.with_name("zero.json").write_bytes(b"\xff\xfe\x00")
+    found = gathered(tmp_path, tmp_path / "a")
+    assert found.records == 1
+    assert {one.path.name for one in found.troubles} == {"odd.json", "latin.json", "zero.json"}
+
+
+def test_halves_of_characters_in_asvs_files_are_no_hindrance(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path / "a", trees)
+    path = tree.result(tree.commit("first"), {TIME: [1.0]}, note="\ud800")
+    found = gathered(tmp_path, tree.results)
+    assert (found.results, found.troubles) == (1, ())
+    values = json.loads(path.read_text())
+    values["params"]["machine"] = "\ud800"
+    path.write_text(json.dumps(values))
+    found = gathered(tmp_path, path)
+    assert [one.reason for one in found.troubles] == ["'\\ud800' is no name for a file"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\xd8", b"\xe4", "{}".encode("utf-16")])
+def test_a_file_in_the_output_that_is_no_text_is_replaced(tmp_path: Path, content: bytes) -> None:
+    good = write(tmp_path / "a")
+    (tmp_path / "a" / "m" / "canary.jsonl").write_text('{"when": "2026", "joules": 1.0}\n')
+    for name in ("one.json", "canary.jsonl"):
+        place = tmp_path / "out/records/m" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    gathered(tmp_path, tmp_path / "a", prefer="newest")
+    assert (tmp_path / "out/records/m/one.json").read_bytes() == good.read_bytes()
+    assert b'{"when": "2026", "joules": 1.0}\n' in (tmp_path / "out/records/m/canary.jsonl").read_bytes()
+
+
+def test_asv_results_that_do_not_name_their_machine_have_their_folders(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path / "a", trees)
+    commit = tree.commit("first")
+    path = tree.result(commit, {TIME: [1.0]})
+    values = json.loads(path.read_text())
+    del values["params"]["machine"]
+    path.write_text(json.dumps(values))
+    assert gathered(tmp_path, tree.results).results == 1
+    assert (tmp_path / "out/results/lab" / path.name).is_file()
+    assert gathered(tmp_path, tree.results).written == ()
+    side = resolve(f"{tmp_path}/out@{commit}", repository=tmp_path, records=tmp_path / "none")
+    assert {one.grounds["machine"] for one in side.series.values()} == {"lab"}
+
+
+def test_the_folders_of_a_branch_begin_after_its_name(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path / "a", trees)
+    (tree.path / "m").mkdir()
+    (tree.path / "m" / "canary.jsonl").write_text('{"when": "2026", "joules": 1.0}\n')
+    write(tree.path)
+    tree.git("add", "-A")
+    tree.commit("results")
+    found = collect(["main"], tmp_path / "out", repository=tree.path)
+    assert (tmp_path / "out/records/m/canary.jsonl").is_file()
+    assert found.records == 1
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "a")
+    (tmp_path / "out").write_text("mine")
+    assert command([str(tmp_path / "a")], tmp_path / "out") == 2
+    assert "is a file; give --output a folder" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "mine"

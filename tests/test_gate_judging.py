@@ -15,6 +15,7 @@ from energybench.gate import judge
 from energybench.gating.accepted import Accepted, AcceptedError, read_accepted
 from energybench.gating.decide import rounds_needed, worsening
 from energybench.gating.effects import Effect, newcombe
+from energybench.gating.from_asv import DESCRIBED
 from energybench.gating.looks import Progress, take_look
 from energybench.gating.rules import Rules, RulesError
 from energybench.gating.series import Floor, Gap, Key, Round, Series, Side
@@ -63,7 +64,7 @@ def accuracy(values: Sequence[float], **more: Any) -> Series:
 
 def modelled(value: float, **more: Any) -> Series:
     given: dict[str, Any] = {"key": key("modelled_joules_per_sample"), "provenance": "modelled", "exact": True}
-    return series([value], paired=False, family="modelled", **given | more)
+    return series([value], **{"paired": False, "family": "modelled"} | given | more)
 
 
 def side(*found: Series, name: str = "base", **more: Any) -> Side:
@@ -167,11 +168,11 @@ def test_a_single_value_of_each_side_has_no_scatter_to_judge_by() -> None:
 
 
 def test_values_at_or_below_zero_are_compared_by_their_difference() -> None:
-    old = [value - 1.0 for value in noisy(1, cv=0.05)]
-    assert only(series([-1.0, -1.01, -0.99]), series([-1.0, -1.0, -1.0])).word == "pass"
-    assert only(series([0.0, 0.0]), series([0.0, 0.0])).word == "pass"
-    assert only(series(old), series([1.0] * 10)).word in ("regression", "inconclusive")
-    nothing = only(series([0.0, 0.0]), series([1.0, 1.0]))
+    old, loss = [value - 1.0 for value in noisy(1, cv=0.05)], {"key": key("loss"), "family": "quality"}
+    assert only(series([-1.0, -1.01, -0.99], **loss), series([-1.0, -1.0, -1.0], **loss)).word == "pass"
+    assert only(series([0.0, 0.0], **loss), series([0.0, 0.0], **loss)).word == "pass"
+    assert only(series(old, **loss), series([1.0] * 10, **loss)).word in ("regression", "inconclusive")
+    nothing = only(series([0.0, 0.0], **loss), series([1.0, 1.0], **loss))
     assert nothing.word == "inconclusive"
     assert "base is 0" in nothing.reason
 
@@ -232,6 +233,71 @@ def test_equal_seeds_are_compared_with_each_other() -> None:
     assert only(accuracy(old, seeds=[1, 2, 3, 4]), accuracy(new, seeds=[5, 6, 7, 8])).word == "inconclusive"
 
 
+def test_seeds_that_base_lacks_count_too() -> None:
+    old = accuracy([0.93] * 5, seeds=range(5))
+    verdict = only(old, accuracy([0.93] * 2 + [0.50] * 10, seeds=[0, 1, *range(5, 15)]))
+    assert (verdict.word, verdict.paired) == ("regression", False)
+    assert "the seeds are not those of base" in verdict.reason
+    assert only(old, accuracy([0.93] * 12, seeds=[0, 1, *range(5, 15)])).word == "pass"
+
+
+def test_seeds_that_head_lacks_are_not_measured() -> None:
+    old = accuracy([0.93 + 1e-3 * i for i in range(10)], seeds=range(10))
+    for head in (accuracy([0.93, 0.931], seeds=[0, 1]), accuracy([0.93], seeds=[0])):
+        judgement = judged(old, head)
+        assert (judgement.verdicts[0].word, judgement.exit) == ("not measured", 4)
+        assert f"head was not run with {10 - len(head.rounds)} of base's 10 seeds" in judgement.verdicts[0].reason
+    fewer = accuracy([0.90 + 1e-3 * i for i in range(9)], seeds=range(9))
+    assert only(old, fewer).word == "regression"
+
+
+def repeated(value: float, *, judged_samples: int | None = None, seed: int | None = 0, times: int = 2) -> Series:
+    rounds = [
+        Round(values=(value,), when=float(i), seed=seed, judged=judged_samples, pair=f"round-{i}") for i in range(times)
+    ]
+    return accuracy([], rounds=tuple(rounds))
+
+
+def test_repeats_of_one_seed_are_one_observation_over_the_samples_that_it_was_judged_on() -> None:
+    few = only(repeated(348 / 359, judged_samples=359), repeated(344 / 359, judged_samples=359))
+    once = only(repeated(348 / 359, judged_samples=359, times=1), repeated(344 / 359, judged_samples=359, times=1))
+    assert few.word == once.word == "inconclusive"
+    assert few.p == once.p
+    assert few.p == pytest.approx(0.213, abs=0.001)
+    assert only(repeated(0.93, judged_samples=10_000), repeated(0.90, judged_samples=10_000)).word == "regression"
+    assert only(repeated(0.93, judged_samples=100), repeated(0.80)).word == "inconclusive"
+
+
+def test_one_seed_that_repeats_itself_exactly_is_certain_at_that_seed() -> None:
+    worse, fine = only(repeated(0.93), repeated(0.90)), only(repeated(0.93), repeated(0.925))
+    assert (worse.word, fine.word) == ("regression", "pass")
+    assert "at one seed" in worse.reason
+    assert "at one seed" in fine.reason
+    assert only(repeated(0.93, times=1), repeated(0.90)).word == "inconclusive"
+    assert only(repeated(0.93), repeated(0.90, seed=1)).word == "inconclusive"
+    scattering = accuracy([0.90, 0.91], seeds=[0, 0])
+    assert only(repeated(0.93), scattering).word == "inconclusive"
+
+
+def test_rounds_of_one_seed_stay_what_is_compared_where_timing_makes_them_scatter() -> None:
+    missed = {"key": key("messages_missed"), "family": "quality", "higher_is_better": False, "paired": True}
+    old, new = (accuracy(noisy(i, factor=f), seeds=[0] * 10, **missed) for i, f in ((1, 1.0), (2, 1.3)))
+    verdict = only(old, new)
+    assert (verdict.word, verdict.rounds) == ("regression", 10)
+
+
+def test_accuracies_that_were_summarised_are_judged_by_their_standard_error() -> None:
+    def summary(value: float, error: float, count: int = 10) -> Series:
+        return accuracy([], rounds=(Round(values=(value,), when=0.0, standard_error=error, count=count),))
+
+    worse = only(summary(0.93, 0.002), summary(0.60, 0.002))
+    assert (worse.word, worse.rounds) == ("regression", 10)
+    assert only(summary(0.93, 0.002), summary(0.929, 0.002)).word == "pass"
+    assert only(summary(0.93, 0.0), summary(0.90, 0.0)).word == "regression"
+    assert only(summary(0.93, 0.1), summary(0.90, 0.1)).word == "inconclusive"
+    assert only(summary(0.93, 0.002), accuracy([0.60, 0.61, 0.59])).word == "regression"
+
+
 def test_constant_accuracies_without_scatter_are_decided() -> None:
     assert only(accuracy([0.93] * 5), accuracy([0.90] * 5)).word == "regression"
     assert only(accuracy([0.93] * 5), accuracy([0.925] * 5)).word == "pass"
@@ -267,7 +333,8 @@ def test_modelled_joules_that_grow_by_a_thousandth_are_a_regression() -> None:
     assert only(modelled(1.0), modelled(0.999)).word == "improvement"
     assert only(modelled(1.0), modelled(1.0 + 1e-12)).word == "pass"
     assert only(modelled(0.0), modelled(0.0)).word == "pass"
-    assert only(modelled(0.0), modelled(1.0)).word == "regression"
+    sent = {"key": key("payload_bytes_per_step"), "unit": "B"}
+    assert only(modelled(0.0, **sent), modelled(1.0, **sent)).word == "regression"
     assert only(modelled(1.0), modelled(1.001), Rules(margins={"modelled": 0.01})).word == "pass"
 
 
@@ -286,7 +353,124 @@ def test_counts_that_depend_on_data_are_judged_by_their_scatter() -> None:
     assert (verdict.word, verdict.margin) == ("pass", 0.05)
 
 
+def counts(*seeds_and_values: tuple[int, float], **more: Any) -> Series:
+    rounds = tuple(Round(values=(value,), when=float(i), seed=seed) for i, (seed, value) in enumerate(seeds_and_values))
+    return modelled(1.0, rounds=rounds, **more)
+
+
+def test_counts_that_differ_between_seeds_are_compared_seed_by_seed_exactly() -> None:
+    old = counts((0, 1.0), (1, 1.1))
+    verdict = only(old, counts((1, 1.1 * 1.03), (0, 1.03)))
+    assert (verdict.word, verdict.margin) == ("regression", 0.0)
+    assert verdict.change == pytest.approx(0.03)
+    assert only(old, counts((1, 1.1), (0, 1.0))).word == "pass"
+    one_worse = only(old, counts((0, 0.5), (1, 1.1001)))
+    assert (one_worse.word, one_worse.base, one_worse.head) == ("regression", 1.1, 1.1001)
+    assert one_worse.reason == "at seed 1, of 2 in common"
+    assert only(old, counts((0, 0.9), (1, 1.1))).word == "improvement"
+
+
+def test_a_head_whose_counts_do_not_repeat_is_compared_by_the_worst_of_them() -> None:
+    old = counts((0, 1.0))
+    verdict = only(old, counts((0, 1.04), (0, 1.0401), exact=False))
+    assert (verdict.word, verdict.head) == ("regression", 1.0401)
+    assert verdict.reason == "head gives 2 numbers for the same work, and the worst counts"
+    assert only(old, counts((0, 1.0), (0, 1.0))).word == "pass"
+
+
+def test_counts_that_base_itself_does_not_repeat_are_judged_by_their_scatter() -> None:
+    old = counts(*((0, 1.0 + 1e-4 * i) for i in range(10)))
+    verdict = only(old, counts(*((0, 1.001 + 1e-4 * i) for i in range(10))))
+    assert (verdict.word, verdict.margin) == ("pass", 0.05)
+
+
+def test_a_seed_that_head_was_not_run_with_is_not_measured() -> None:
+    old = counts((0, 1.0), (1, 1.1), (2, 1.2))
+    verdict = only(old, counts((0, 1.0), (2, 1.2)))
+    assert verdict.word == "not measured"
+    assert verdict.reason == "head was not run with 1 of base's 3 seeds (1)"
+    assert only(old, counts((0, 1.0), (2, 1.3))).word == "regression"
+    assert only(old, counts((0, 1.0), (2, 1.2)), Rules(allow_missing=("*",))).word == "pass"
+
+
+def test_counts_without_a_seed_in_common_are_refused_and_others_compared_at_the_seeds_that_both_have() -> None:
+    def seeded(*pairs: tuple[int, float]) -> Series:
+        return counts(*pairs, grounds={"seed": ", ".join(str(seed) for seed, _ in pairs)})
+
+    apart = only(seeded((0, 1.0)), seeded((1, 1.0)))
+    assert (apart.word, apart.reason) == ("not comparable", "seed 0 in base, 1 in head")
+    assert only(seeded((0, 1.0)), seeded((0, 1.0), (1, 5.0))).word == "pass"
+    assert only(seeded((0, 1.0)), seeded((0, 1.1), (1, 1.0))).word == "regression"
+    assert only(seeded((0, 1.0), (1, 1.0)), seeded((0, 1.0))).word == "not measured"
+
+
+def test_the_size_of_a_file_is_compared_exactly_however_often_it_was_written() -> None:
+    size = {"key": key("file_bytes"), "family": "size", "unit": "B", "provenance": "measured", "exact": False}
+    old = counts((0, 1000.0), (0, 1000.0), **size)
+    assert only(old, counts((0, 1001.0), (0, 1001.0), **size)).word == "regression"
+    assert only(old, counts((0, 1000.0), (0, 1000.0), **size)).word == "pass"
+    assert only(old, counts((0, 999.0), (0, 999.0), **size)).word == "improvement"
+
+
+# Values that cannot be, and flags
+
+
+def test_joules_below_zero_or_of_a_counter_that_stood_still_are_refused() -> None:
+    for values in ([-1.0, -1.1, -1.2], [1.0, 0.0, 1.0]):
+        judgement = judged(series([1.0, 1.1, 1.2]), series(values))
+        assert (judgement.verdicts[0].word, judgement.exit) == ("not comparable", 2)
+    assert judgement.verdicts[0].reason == "head is 0 J: its counter did not move; measure longer windows"
+
+
+def test_modelled_joules_that_vanish_or_turn_negative_are_refused() -> None:
+    assert only(modelled(1.0), modelled(-1.0)).reason == "head is -1 J, and cannot be less than 0; measure it again"
+    for old, new in ((1.0, 0.0), (0.0, 1.0)):
+        verdict = only(modelled(old), modelled(new))
+        assert verdict.word == "not comparable"
+        assert "nothing was counted" in verdict.reason
+
+
+def test_an_accuracy_that_is_no_share_is_refused() -> None:
+    verdict = only(accuracy([93.0, 93.0]), accuracy([92.5, 92.5]))
+    assert verdict.word == "not comparable"
+    assert verdict.reason.startswith("base is 93, and an accuracy is a share of 0 to 1; give it as one; head is 92.5")
+
+
+def flagged(values: Sequence[float], flag: str, times: int) -> Series:
+    one = series(values)
+    rounds = tuple(replace(each, flags=(flag,)) if i < times else each for i, each in enumerate(one.rounds))
+    return replace(one, rounds=rounds)
+
+
+def test_joules_below_the_resolution_of_their_counter_are_inconclusive() -> None:
+    verdict = only(series(noisy(1)), flagged(noisy(2, factor=0.5), "below-resolution", 5))
+    assert (verdict.word, verdict.p) == ("inconclusive", None)
+    assert verdict.reason == "head is below its counter's resolution in 5 of 10 rounds; measure longer windows"
+    assert only(series(noisy(1)), flagged(noisy(2), "below-resolution", 4)).word == "pass"
+
+
+def test_a_machine_that_was_throttled_or_not_quiet_is_said_beside_the_verdict() -> None:
+    verdict = only(flagged(noisy(1), "not-quiet", 10), flagged(noisy(2), "throttled", 3))
+    assert verdict.word == "pass"
+    assert verdict.reason == ("head was throttled in 3 of 10 rounds; base was measured on a machine that was not quiet")
+    both = only(flagged(noisy(1), "not-quiet", 10), flagged(noisy(2), "not-quiet", 10))
+    assert both.reason == "each side was measured on a machine that was not quiet"
+
+
+def test_what_a_source_says_of_its_series_is_said_once_in_the_reason() -> None:
+    old, new = modelled(1.0, note="nobody told the version of torch"), modelled(1.0)
+    assert only(old, new).reason == "nobody told the version of torch"
+    assert only(old, replace(new, note=old.note)).reason == old.note
+
+
 # What is joined, and the exit code
+
+
+def test_what_no_index_describes_any_more_is_missed_where_head_lacks_it_and_else_left_out() -> None:
+    old = accuracy([1.0], key=key("seconds"), family="quality", grounds={DESCRIBED: "no"})
+    assert judge(side(old, modelled(1.0)), side(modelled(1.0), name="head"), Rules()).exit == 4
+    both = judge(side(old, modelled(1.0)), side(replace(old), modelled(1.0), name="head"), Rules())
+    assert (both.verdicts[0].word, both.exit) == ("left out", 0)
 
 
 def test_each_difference_of_ground_is_named_with_both_values() -> None:
@@ -338,6 +522,61 @@ def test_a_point_that_crashed_in_head_is_not_measured_unless_allowed() -> None:
     assert judge(side(kept, lost), new, Rules(allow_missing=("qnn-infer bits=2*",))).exit == 0
 
 
+def test_a_point_that_crashes_in_head_after_some_rounds_is_not_measured_unless_allowed() -> None:
+    lost = Gap(key=key("*"), reason="killed by signal 11")
+    for old, new in ((series(noisy(1)), series(noisy(2))), (modelled(1.0), modelled(1.0))):
+        judgement = judge(side(old), side(new, name="head", gaps=(lost,)), Rules())
+        assert (judgement.verdicts[0].word, judgement.exit) == ("not measured", 4)
+        assert judgement.verdicts[0].reason.startswith("killed by signal 11, after 1")
+        assert judge(side(old), side(new, name="head", gaps=(lost,)), Rules(allow_missing=("*",))).exit == 0
+
+
+def test_a_crash_of_base_after_some_rounds_is_said_beside_the_verdict() -> None:
+    lost = Gap(key=key("*"), reason="killed by signal 11")
+    judgement = judge(side(series(noisy(1)), gaps=(lost,)), side(series(noisy(2)), name="head"), Rules())
+    assert judgement.exit == 0
+    assert judgement.verdicts[0].reason == "base, after 10 rounds: killed by signal 11"
+
+
+def test_what_base_should_have_had_and_has_not_is_inconclusive_and_not_new() -> None:
+    fine, lost = series(noisy(1)), series(noisy(2), key=key(bits=2))
+    whole = Gap(key=replace(lost.key, metric="*"), reason="b.json: its row is damaged")
+    for gap in (Gap(key=lost.key, reason="failed in asv"), whole):
+        judgement = judge(side(fine, gaps=(gap,)), side(replace(fine), lost, name="head"), Rules())
+        by_key = {one.key: one for one in judgement.verdicts}
+        assert by_key[lost.key].word == "inconclusive"
+        assert gap.reason in by_key[lost.key].reason
+        assert judgement.exit == 3
+
+
+def test_a_name_that_is_nothing_here_is_refused_with_what_is_near_it() -> None:
+    old, new = series(noisy(1), key=key(bits=8)), series(noisy(2), key=key(bits=8))
+    for rules, near in (
+        (Rules(only=("joule",)), "joules"),
+        (Rules(only=("joules", "joules_per_smaple")), "joules_per_sample"),
+        (Rules(margins={"modeled": 0.1}), "modelled"),
+        (Rules(margins={"qnn-infer bits=4*": 0.1}), "qnn-infer bits=8 · joules_per_sample"),
+    ):
+        with pytest.raises(RulesError, match=f"is no family, metric or series of these results; did you mean .*{near}"):
+            judged(old, new, rules)
+        with pytest.raises(RulesError, match="is no family"):
+            take_look(side(old), side(new), rules, Schedule(rounds=(10, 20)))
+    for name in ("joules", "accuracy", "joules_per_sample", "qnn-infer bits=8*", "*/joules_per_sample"):
+        assert judged(old, new, Rules(margins={name: 0.1})).exit == 0
+    assert judged(old, None, Rules(margins={"modeled": 0.1})).exit == 4
+
+
+def test_a_margin_of_a_hundred_per_cent_or_more_is_refused_where_it_is_a_share() -> None:
+    with pytest.raises(RulesError, match="the margin of modelled is 5, that is 500 %"):
+        Rules(margins={"modelled": 5})
+    with pytest.raises(RulesError, match="the margin of joules_per_sample is 1, that is 100 %"):
+        judged(series(noisy(1)), series(noisy(2)), Rules(margins={"joules_per_sample": 1}))
+    score = {"key": key("score"), "family": "quality", "higher_is_better": True}
+    assert (
+        only(accuracy([20.0] * 3, **score), accuracy([19.0] * 3, **score), Rules(margins={"score": 2})).word == "pass"
+    )
+
+
 def test_a_series_that_only_head_has_is_new_and_does_no_harm() -> None:
     old, more = series(noisy(1)), series(noisy(2), key=key(bits=2))
     judgement = judge(side(old), side(old, more, name="head"), Rules())
@@ -364,7 +603,7 @@ def test_only_what_is_selected_is_judged() -> None:
     old, new = side(series(noisy(1)), modelled(1.0)), side(series(noisy(2, factor=2)), modelled(1.0), name="head")
     assert judge(old, new, Rules(only=("modelled",))).exit == 0
     assert judge(old, new, Rules(only=("joules_per_sample",))).exit == 1
-    assert judge(old, new, Rules(only=("nothing",))).exit == 2
+    assert judge(old, new, Rules(only=("accuracy",))).exit == 2
 
 
 def test_the_most_particular_margin_holds() -> None:
@@ -449,6 +688,13 @@ def test_a_damaged_file_of_accepted_regressions_is_named(tmp_path: Path, text: s
     assert str(caught.value).startswith(str(path))
 
 
+def test_a_file_of_accepted_regressions_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.toml"
+    text = '[[accepted]]\nseries = "*"\nreason = "x"\nuntil = 2026-01-01\n'
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert [entry.series for entry in read_accepted(path)] == ["*"]
+
+
 def test_a_missing_file_of_accepted_regressions_is_named(tmp_path: Path) -> None:
     with pytest.raises(AcceptedError, match="No such file"):
         read_accepted(tmp_path / "none.toml")
@@ -521,6 +767,22 @@ def test_what_is_settled_keeps_its_verdict_at_later_looks() -> None:
     assert second.judgement.family == 2
 
 
+def test_a_point_that_head_cannot_run_any_more_loses_the_verdict_it_had() -> None:
+    schedule = Schedule(rounds=(10, 20))
+    fine, unsure = key(), key("loss")
+    more: dict[str, Any] = {"key": unsure, "family": "quality"}
+
+    def sides(n: int, *gaps: Gap) -> tuple[Side, Side]:
+        base = side(series(noisy(1, n), key=fine), series(noisy(2, n, cv=0.3), **more))
+        return base, side(series(noisy(3, n), key=fine), series(noisy(4, n, cv=0.3), **more), name="head", gaps=gaps)
+
+    first = take_look(*sides(10), Rules(), schedule)
+    assert [one.word for one in first.judgement.verdicts] == ["pass", "inconclusive"]
+    second = take_look(*sides(12, Gap(key=key("*"), reason="killed by signal 9")), Rules(), schedule, first)
+    assert [one.word for one in second.judgement.verdicts] == ["not measured", "not measured"]
+    assert (second.judgement.exit, second.again) == (4, frozenset())
+
+
 def test_the_levels_of_all_looks_sum_to_the_whole() -> None:
     schedule = Schedule(rounds=(10, 20, 30, 40))
     assert [schedule.share(look) for look in range(4)] == [0.0, 0.5, 0.25, 0.25]
@@ -545,7 +807,7 @@ def two_sides(draw: st.DrawFn) -> tuple[Series, Series]:
     seed = draw(st.integers(0, 10_000))
     old, new = noisy(seed, n, cv=cv), noisy(seed + 1, n, factor=factor, cv=cv)
     if draw(st.booleans()):
-        return accuracy([value / 3 for value in old]), accuracy([value / 3 for value in new])
+        return accuracy([value / 9 for value in old]), accuracy([value / 9 for value in new])
     return series(old, paired=paired), series(new, paired=paired)
 
 

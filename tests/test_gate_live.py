@@ -222,6 +222,8 @@ def test_a_run_that_is_stopped_leaves_no_process_behind(project: Path, tmp_path:
     run.send_signal(number)
     assert "stopped; the rounds so far are in" in run.communicate(timeout=30)[1]
     assert run.returncode == 128 + number
+    while started(tmp_path) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not started(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_the_json_has_the_sentence_of_a_point_accepted_entries_and_troubles() ->
         "accepted bits=8 · joules_per_sample",
         "expired on 2025-01-01, it does not count any more",
     ]
-    assert data["troubles"] == [{"path": "results/broken.json", "reason": "no JSON"}]
+    assert data["troubles"] == [{"path": "results/broken.json", "reason": "no JSON", "left_out": True}]
 
 
 def test_junit_fails_errs_and_skips_as_the_verdicts_say() -> None:
@@ -173,6 +173,24 @@ def test_the_terminal_gets_what_needs_somebody_first_and_counts_of_the_rest() ->
     assert "HEAD (bbbbbbbb) against main (aaaaaaaa): not comparable" in short
     assert "2 regressions, 1 not comparable, 1 not measured, 1 inconclusive, 1 accepted" in short
     assert "left out results/broken.json: no JSON" in short
+
+
+def test_a_file_that_is_used_in_spite_of_its_trouble_is_not_said_to_be_left_out() -> None:
+    used = Trouble(path=Path("results/machine.json"), reason="no such file", left_out=False)
+    judgement = judge(side("main", series(noisy(1)), troubles=(used,)), side("HEAD", series(noisy(2))), Rules())
+    assert words.notes(judgement) == ["results/machine.json: no such file"]
+    assert plain(judgement)["troubles"] == [
+        {"path": "results/machine.json", "reason": "no such file", "left_out": False}
+    ]
+
+
+def test_a_series_that_base_lost_is_written_without_a_number_of_base() -> None:
+    one = series(noisy(2))
+    judgement = judge(side("main", gaps=(Gap(key=one.key, reason="it is damaged"),)), side("HEAD", one), Rules())
+    (entry,) = plain(judgement)["series"]  # type: ignore[misc, attr-defined]
+    assert (entry["verdict"], "base" in entry, judgement.exit) == ("inconclusive", False, 3)
+    assert "| – |" in markdown(judgement)
+    assert ET.fromstring(junit(judgement).encode())[0].get("skipped") == "1"
 
 
 def test_accuracy_is_turned_to_its_error_where_smaller_must_be_better() -> None:

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from energybench import record as schema
 from energybench.gating import floors as floors_of
 from energybench.gating.asv_files import AsvFileError, read_tree
+from energybench.gating.asv_meaning import meaning_of
 from energybench.gating.asv_rows import plain, standard_error, values_of
 from energybench.gating.from_asv import from_asv
 from energybench.gating.from_records import SeveralMachinesError, from_records, samples_behind
 from energybench.gating.joining import refusal
 from energybench.gating.library import Library, read_records, results_dir
-from energybench.gating.metrics import family_of
+from energybench.gating.metrics import family_of, si_unit
 from energybench.gating.observed import Observation, observe
 from energybench.gating.rules import Rules
 from energybench.gating.series import Key, Round, Series, Side
@@ -187,10 +188,10 @@ def test_sweeps_to_a_tolerance_are_not_exact(tmp_path: Path) -> None:
     assert "seed" not in series.grounds
 
 
-def test_counts_that_differ_at_one_seed_are_not_exact(tmp_path: Path) -> None:
+def test_counts_that_differ_at_one_seed_stay_exact(tmp_path: Path) -> None:
     other = record("two", created="2026-11-22T11:00:00Z").to_json()
     other["results"]["modelled_joules_per_sample"]["value"] = 3e-6
-    assert not side_of(tmp_path, record(), schema.parse(other)).series[key("modelled_joules_per_sample")].exact
+    assert side_of(tmp_path, record(), schema.parse(other)).series[key("modelled_joules_per_sample")].exact
 
 
 def test_counts_that_differ_between_seeds_stay_exact_and_name_the_seeds(tmp_path: Path) -> None:
@@ -283,8 +284,12 @@ def two(base: tuple[Round, ...], head: tuple[Round, ...]) -> tuple[Side, Side]:
 @pytest.mark.parametrize(
     ("base", "head", "pairs"),
     [
-        ((1.0, 4.0), (2.0, 3.0), 2),
+        ((1.0, 4.0), (2.0, 3.0), 0),
         ((1.0, 3.0, 5.0), (2.0, 4.0, 6.0), 3),
+        ((0.0, 90_000.0, 180_000.0), (3600.0, 86_401.0, 190_000.0), 0),
+        ((0.0, 7200.0, 9000.0), (3600.0, 7300.0, 9100.0), 3),
+        ((0.0, 7200.0, 9000.0), (3601.0, 7300.0, 9100.0), 0),
+        ((0.0, 50.0, 90_000.0), (10.0, 60.0, 90_010.0), 0),
         ((1.0, 2.0), (3.0, 4.0), 0),
         ((1.0, 4.0), (2.0,), 0),
         ((1.0,), (2.0,), 0),
@@ -296,7 +301,7 @@ def test_rounds_in_turn_are_pairs(base: tuple[float, ...], head: tuple[float, ..
     assert len(found - {None}) == pairs
 
 
-@given(st.lists(st.booleans(), min_size=2, max_size=12))
+@given(st.lists(st.booleans(), min_size=3, max_size=12))
 def test_any_order_within_pairs_is_in_turn(turns: list[bool]) -> None:
     base = tuple(2.0 * n + turn for n, turn in enumerate(turns))
     head = tuple(2.0 * n + (not turn) for n, turn in enumerate(turns))
@@ -679,3 +684,328 @@ def test_what_is_named_by_path_teaches_its_own_noise(tmp_path: Path, trees: Modu
     assert found.degrees == 4
     assert (found := floor_of(head.series[asv_key("joules_per_sample", 1)])) is not None
     assert found.relative == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_copy_of_a_record_counts_once_and_is_named(tmp_path: Path) -> None:
+    (path,) = kept(tmp_path / "a", record()).rglob("*.json")
+    (tmp_path / "b").mkdir()
+    copy = tmp_path / "b" / "again.json"
+    copy.write_bytes(path.read_bytes())
+    other = record(joules=(20.0,)).to_json()
+    (tmp_path / "b" / "other.json").write_text(json.dumps(other))
+    stored, troubles = read_records(tmp_path)
+    assert [one.path for one in stored] == [path]
+    reasons = {one.path.name: one.reason for one in troubles}
+    assert reasons["again.json"] == f"is a copy of {path}"
+    assert reasons["other.json"] == f"has the id of {path} and another content"
+
+
+def test_the_size_of_a_file_is_exact(tmp_path: Path, trees: ModuleType) -> None:
+    values = record().to_json()
+    values["results"]["file_bytes"] = {"value": 100.0, **JOULES, "unit": "B"}
+    series = side_of(tmp_path, schema.parse(values)).series[key("file_bytes")]
+    assert (series.family, series.exact) == ("size", True)
+    tree = trees.AsvTree(tmp_path / "tree", [trees.Benchmark("a.B.energy_file_bytes", "bytes", more={"margin": 0.0})])
+    tree.result(tree.commit("first"), {"a.B.energy_file_bytes": [100.0]})
+    (series,) = resolve("main", repository=tree.path, records=tmp_path / "none").series.values()
+    assert (series.family, series.exact, series.unit) == ("size", True, "B")
+
+
+def flagged(record: schema.Record, flags: list[str], parts: dict[str, float], *, quiet: bool = True) -> schema.Record:
+    """With the flags at its windows, and `below-resolution` at domains that have so many joules each."""
+    values = record.to_json()
+    for one in values["windows"]:
+        one["flags"] = flags
+    part = {"standard_uncertainty": 0.0, "provenance": "measured", "probe": "powercap"}
+    values["domains"] = {
+        name: {**part, "joules": joules, "flags": ["below-resolution"] if name.startswith("coarse") else []}
+        for name, joules in parts.items()
+    }
+    values["total"] = {**values["total"], "domains": list(parts), "joules": sum(parts.values())}
+    values["quiet"] = {"quiet": quiet}
+    return schema.parse(values)
+
+
+def test_flags_of_windows_and_of_the_machine_stand_at_the_round(tmp_path: Path) -> None:
+    told = flagged(record(), ["throttled", "below-resolution"], {"coarse": 1.0}, quiet=False)
+    series = side_of(tmp_path, told).series
+    assert series[key()].rounds[0].flags == ("throttled", "below-resolution", "not-quiet")
+    assert series[key("seconds_per_sample")].rounds[0].flags == ("throttled", "not-quiet")
+    assert series[key("modelled_joules_per_sample")].rounds[0].flags == ()
+
+
+@pytest.mark.parametrize(("joules", "flags"), [(0.1, ()), (10.0, ("below-resolution",))])
+def test_a_coarse_counter_matters_where_it_is_much_of_the_total(
+    tmp_path: Path, joules: float, flags: tuple[str, ...]
+) -> None:
+    told = flagged(record(), ["below-resolution"], {"fine": 10.0, "coarse": joules})
+    assert side_of(tmp_path, told).series[key()].rounds[0].flags == flags
+
+
+def refused(tmp_path: Path, base: schema.Record, head: schema.Record, metric: str = "joules_per_sample") -> str:
+    sides = [side_of(tmp_path / name, one).series[key(metric)] for name, one in (("b", base), ("h", head))]
+    return refusal(sides[0], sides[1], Rules())
+
+
+def test_settings_that_change_the_meaning_are_grounds_and_lengths_of_windows_are_none(tmp_path: Path) -> None:
+    protocol = {"version": 1, "windows": 2, "align": False, "dephase": True, "min_seconds": 1.0}
+    base = record(protocol=protocol)
+    assert (
+        refused(tmp_path / "1", base, record(protocol={**protocol, "align": True})) == "align no in base, yes in head"
+    )
+    other = record(protocol={**protocol, "dephase": False})
+    assert refused(tmp_path / "2", base, other) == "dephase yes in base, no in head"
+    assert refused(tmp_path / "3", base, record(protocol={**protocol, "min_seconds": 3.0, "windows": 5})) == ""
+    assert refused(tmp_path / "4", base, other, "modelled_joules_per_sample") == ""
+
+
+def test_records_trained_to_other_accuracies_are_not_compared(tmp_path: Path) -> None:
+    def trained(accuracy: float) -> schema.Record:
+        goal = {"accuracy": accuracy, "criterion": "c", "most_passes": 3, "reached": 0, "best_accuracy": 0.5}
+        return record(target={**goal, "repeats": []})
+
+    reason = refused(tmp_path, trained(0.9), trained(0.95))
+    assert reason == "energy to accuracy 0.9 in base, 0.95 in head"
+
+
+def defined(**definition: Any) -> schema.Record:
+    return record(workload={"name": "w", "version": 1, "definition": definition})
+
+
+def test_other_kernels_are_the_same_work(tmp_path: Path) -> None:
+    base = defined(network="a", kernels=["fast", "fast"], isa="AVX512", torch="2.1")
+    head = defined(network="a", kernels=["slow"], isa="AVX512", torch="2.1")
+    assert refused(tmp_path / "1", base, head) == ""
+    assert refused(tmp_path / "2", base, head, "modelled_joules_per_sample") == ""
+
+
+def test_what_differs_between_definitions_is_named_with_both_values(tmp_path: Path) -> None:
+    base = defined(bits=8, training={"epochs": 12, "seed": 1}, data="a" * 64)
+    head = defined(bits=8, training={"epochs": 13, "seed": 2}, data="a" * 63 + "b")
+    told = refused(tmp_path, base, head).split("; ")
+    assert told[0] == "definition training.epochs 12 in base, 13 in head"
+    assert told[1].startswith("definition data aaaaaaaaaaaaaaaaaaaa… (")
+    assert len(told) == 2
+
+
+def test_threads_and_device_are_grounds_of_what_the_machine_does(tmp_path: Path) -> None:
+    base, head = defined(threads=1, device="cpu", isa="AVX2"), defined(threads=2, device="cpu", isa="AVX2")
+    assert refused(tmp_path / "1", base, head) == "threads 1 in base, 2 in head"
+    assert refused(tmp_path / "2", base, head, "modelled_joules_per_sample") == ""
+    other = defined(threads=1, device="cuda", isa="AVX2")
+    reason = refused(tmp_path / "3", base, other, "modelled_joules_per_sample")
+    assert reason == "dispatch AVX2, cpu in base, AVX2, cuda in head"
+
+
+def test_a_domain_lost_in_any_record_of_a_side_differs(tmp_path: Path) -> None:
+    def at(day: int, *domains: str) -> schema.Record:
+        return record(f"r{day}", created=f"2026-11-{day}T10:00:00Z", domains=domains)
+
+    bare = at(10, "cpu").to_json()
+    bare["domains"] = {"cpu": {"unavailable": "permission denied", "remedy": "r"}}
+    del bare["results"]["joules_per_sample"], bare["total"]
+    base = side_of(tmp_path / "b", at(20, "cpu", "dram"), at(21, "cpu", "dram")).series[key()]
+    head = side_of(tmp_path / "h", at(20, "cpu"), at(22, "cpu", "dram"), at(21, "cpu"), schema.parse(bare))
+    found = head.series[key()]
+    reason = refusal(base, found, Rules())
+    assert reason == "domains cpu, dram in base, cpu, dram (cpu in 2 of 4 records; none in 1 of 4 records) in head"
+    assert len(found.rounds) == 1
+
+
+def test_the_version_of_a_suite_tells_full_sizes_and_simulation(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    for version in ("1.1", "1.1-full", "1.1-simulated", "1.1-full-simulated"):
+        tree.result(tree.commit(version), {ENERGY: [1.0, 2.0]}, versions={ENERGY: version})
+    library = Library(repository=tmp_path, records=tmp_path / "none")
+    sides = [resolve(one, repository=tmp_path, records=library.records) for one in tree.commits]
+    series = [one.series[asv_key("joules_per_sample", 1)] for one in sides]
+    assert [one.grounds["quick"] for one in series] == ["yes", "no", "yes", "no"]
+    assert [one.provenance for one in series] == ["measured", "measured", "simulated", "simulated"]
+    assert refusal(series[0], series[1], Rules()) == "quick yes in base, no in head"
+    assert "provenance measured in base, simulated in head" in refusal(series[1], series[3], Rules())
+
+
+def test_a_benchmark_that_head_dropped_stays_in_base(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    tree.result(tree.commit("first"), {ENERGY: [1.0, 2.0], TIME: [1.0]})
+    del tree.benchmarks[TIME]
+    tree.write_index()
+    tree.result(tree.commit("second"), {ENERGY: [1.0, 2.0]})
+    base, head = resolve_both("main~1", "main", Library(repository=tmp_path, records=tmp_path / "none"))
+    (lost,) = base.series.keys() - head.series.keys()
+    assert lost.workload == TIME
+    again, _ = resolve_both("main", "main~1", Library(repository=tmp_path, records=tmp_path / "none"))
+    assert lost not in again.series
+
+
+def test_a_version_of_torch_that_nobody_tells_is_said_so(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    tree.result(tree.commit("first"), {MODELLED: [1.0, 2.0], ENERGY: [1.0, 2.0]})
+    tree.result(tree.commit("second"), {MODELLED: [1.0, 2.0]}, requirements={"torch": "2.13"})
+    name = asv_key("modelled_joules_per_sample", 1)
+    old, new = (resolve(one, repository=tmp_path, records=tmp_path / "none") for one in ("main~1", "main"))
+    assert old.series[name].note == "neither side tells its version of torch"
+    assert old.series[asv_key("joules_per_sample", 1)].note == new.series[name].note == ""
+
+
+def test_a_row_of_base_that_is_damaged_is_a_gap_of_each_combination(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    path = tree.result(tree.commit("first"), {ENERGY: [1.0, 2.0], TIME: [1.0]})
+    values = json.loads(path.read_text())
+    values["results"][ENERGY][0] = [1.0]
+    path.write_text(json.dumps(values))
+    side = resolve("main", repository=tmp_path, records=tmp_path / "none")
+    assert [gap.key for gap in side.gaps] == [asv_key("joules_per_sample", 1), asv_key("joules_per_sample", 8)]
+    assert side.gaps[0].reason == f"{path}: {ENERGY}: it has 1 results for 2 combinations of parameters"
+
+
+def test_environments_that_only_one_side_has_several_of_are_compared_by_name(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    base, head = tree.commit("first"), tree.commit("second")
+    for commit, environment in ((base, "e1"), (base, "e2"), (head, "e1")):
+        tree.result(commit, {TIME: [1.0], ENERGY: [None, 1.0]}, environment=environment)
+    library = Library(repository=tmp_path, records=tmp_path / "none")
+    old, new = resolve_both(base, head, library)
+    assert {dict(one.parameters)["environment"] for one in old.series} == {"e1", "e2"}
+    assert new.series.keys() == {one for one in old.series if ("environment", "e1") in one.parameters}
+    assert [dict(gap.key.parameters)["environment"] for gap in new.gaps] == ["e1"]
+    new, old = resolve_both(head, base, library)
+    assert len(new.series.keys() & old.series.keys()) == 2
+
+
+def from_suite(tree: Any, records: Path, commit: str, *, recorded: bool, asv: bool, joules: bool = True) -> None:
+    """What a run of an EnergySuite under asv leaves; its record has asv's own name."""
+    if asv:
+        tree.result(commit, {ENERGY: [1.0, 2.0]})
+    if not recorded:
+        return
+    machine = {"id": "m", "name": "lab", "git": {"commit": commit, "dirty": False}}
+    values = record(f"r{commit[:6]}", machine=machine, parameters={"bits": 8}).to_json()
+    values["workload"]["name"] = "quantized.QnnInfer"
+    values["results"] = {"joules_per_sample": values["results"]["joules_per_sample"]} if joules else {}
+    kept(records, schema.parse(values))
+
+
+def of_suite(tmp_path: Path, trees: ModuleType, base: dict[str, bool], head: dict[str, bool]) -> tuple[Side, Side]:
+    tree = tree_at(tmp_path, trees)
+    for subject, told in (("base", base), ("head", head)):
+        from_suite(tree, tmp_path / "records", tree.commit(subject), **told)
+    return resolve_both("main~1", "main", Library(repository=tmp_path, records=tmp_path / "records"))
+
+
+def test_a_record_and_an_asv_result_of_one_name_are_one_series(tmp_path: Path, trees: ModuleType) -> None:
+    name = asv_key("joules_per_sample", 8)
+    both, only = {"recorded": True, "asv": True}, {"recorded": False, "asv": True}
+    for place, sides, environment in (
+        ("a", (both, both), False),
+        ("b", (both, only), True),
+        ("c", (only, both), True),
+        ("d", (only, only), True),
+    ):
+        base, head = of_suite(tmp_path / place, trees, *sides)
+        assert ("environment" in base.series[name].grounds) == environment
+        assert refusal(base.series[name], head.series[name], Rules()) == ""
+        assert base.series.keys() == head.series.keys()
+
+
+def test_a_record_against_an_asv_result_alone_is_refused_with_that_reason(tmp_path: Path, trees: ModuleType) -> None:
+    name = asv_key("joules_per_sample", 8)
+    record_alone, asv_alone = {"recorded": True, "asv": False}, {"recorded": False, "asv": True}
+    base, head = of_suite(tmp_path / "a", trees, record_alone, asv_alone)
+    assert refusal(base.series[name], head.series[name], Rules()) == (
+        "told by a record in base, asv's result alone in head"
+    )
+    bare = {"recorded": True, "asv": True, "joules": False}
+    base, head = of_suite(tmp_path / "b", trees, record_alone, bare)
+    assert name not in head.series
+    assert name in {gap.key for gap in head.gaps}
+
+
+def test_a_record_of_a_workload_against_its_asv_result_alone_is_refused(tmp_path: Path) -> None:
+    recorded = Side(name="a", series={key(): measured(rounds_at(1.0), machine="m")})
+    theirs = key(workload="m.W")
+    asv = Side(name="b", series={theirs: measured(rounds_at(1.0), workload="m.W", environment="e")})
+    base, head = together(recorded, asv)
+    assert set(base.series) == set(head.series) == {key()}
+    assert "told by" in refusal(base.series[key()], head.series[key()], Rules())
+
+
+@pytest.mark.parametrize(
+    ("unit", "si", "factor"),
+    [
+        ("mJ", "J", 1e-3),
+        ("kWh", "J", 3.6e6),
+        ("µJ/sample", "J", 1e-6),
+        ("joules", "J", 1.0),
+        ("ms", "s", 1e-3),
+        ("s/epoch", "s", 1.0),
+        ("MiB", "B", 2.0**20),
+        ("MB/s", "B/s", 1e6),
+        ("%", "1", 0.01),
+        ("min", "s", 60.0),
+        ("m", "m", 1.0),
+        ("widgets", "widgets", 1.0),
+        ("1/s", "1/s", 1.0),
+    ],
+)
+def test_units_are_si_without_a_prefix(unit: str, si: str, factor: float) -> None:
+    found = si_unit(unit)
+    assert (found[0], found[1]) == (si, pytest.approx(factor))
+
+
+def test_values_in_other_units_are_scaled(tmp_path: Path, trees: ModuleType) -> None:
+    tree = trees.AsvTree(tmp_path, [trees.Benchmark("a.track_energy", "mJ", "track")])
+    tree.result(tree.commit("first"), {"a.track_energy": [[1.0, 2.0, 3.0]]})
+    (series,) = resolve("main", repository=tmp_path, records=tmp_path / "none").series.values()
+    assert (series.key.metric, series.family, series.unit) == ("joules", "joules", "J")
+    assert series.rounds[0].values == (0.002,)
+    assert series.rounds[0].standard_error < 0.001
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "more", "family", "up"),
+    [
+        ("a.track_accuracy", "accuracy", {}, "accuracy", True),
+        ("a.track_test_acc", "%", {}, "accuracy", True),
+        ("a.track_auc", "", {}, "quality", True),
+        ("a.track_images", "images/s", {}, "quality", True),
+        ("a.track_accuracy_loss", "", {}, "quality", False),
+        ("a.track_error", "", {}, "quality", False),
+        ("a.track_score", "", {"higher_is_better": False}, "quality", False),
+        ("a.track_sweeps", "sweeps", {}, "quality", False),
+        ("a.track_precision_time", "s", {}, "seconds", False),
+    ],
+)
+def test_which_way_is_up_is_told_or_read_off_names(
+    name: str, unit: str, more: dict[str, bool], family: str, up: bool
+) -> None:
+    found = meaning_of(name, {"type": "track", "unit": unit, **more})
+    assert found is not None
+    assert (found.family, found.higher_is_better) == (family, up)
+    assert found.unit == "1" or family != "accuracy"
+
+
+def test_a_missing_machine_file_is_told_once_and_is_not_left_out(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path, trees)
+    for subject in ("first", "second"):
+        tree.result(tree.commit(subject), {TIME: [1.0]})
+    (tree.results / "lab" / "machine.json").unlink()
+    base, head = resolve_both("main~1", "main", Library(repository=tmp_path, records=tmp_path / "none"))
+    (one,) = (*base.troubles, *head.troubles)
+    assert (one.path.name, one.left_out) == ("machine.json", False)
+
+
+def test_a_hash_that_only_results_know_is_used_and_a_shallow_clone_says_so(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path / "full", trees)
+    first = tree.commit("first")
+    tree.result(first, {TIME: [1.0]})
+    tree.commit("second")
+    clone = tmp_path / "clone"
+    tree.git("clone", "-q", "--depth", "1", f"file://{tree.path}", str(clone))
+    where = {"repository": clone, "records": tmp_path / "none", "results": tree.results}
+    assert resolve(first[:8], **where).commit == first
+    assert resolve(first, **where).commit == first
+    with pytest.raises(SideError, match="this clone is shallow: git fetch --unshallow"):
+        resolve("HEAD~1", **where)
+    with pytest.raises(SideError, match="this clone is shallow"):
+        resolve("0" * 8, **where)

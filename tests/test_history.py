@@ -318,3 +318,117 @@ def test_scaled_values_come_back(values: list[float], absolute: bool) -> None:
     numbers, back = scaled(values, absolute=absolute)
     for value, number in zip(values, numbers, strict=True):
         assert back(number) == pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+def merged(tree: Any, subject: str, branch: str) -> str:
+    tree.git("merge", "-q", "--no-ff", "-m", subject, branch)
+    tree.commits.append(tree.git("rev-parse", "HEAD"))
+    return str(tree.commits[-1])
+
+
+def test_what_a_merge_brought_is_the_merges_and_no_neighbours(tree: Any) -> None:
+    for level in (1.0, 1.0):
+        tree.result(tree.commit("main"), {JOULES: [samples(level)]})
+    tree.git("checkout", "-q", "-b", "feature")
+    tree.result(tree.commit("feature"), {JOULES: [samples(1.3)]})
+    tree.git("checkout", "-q", "main")
+    for _ in range(2):
+        tree.result(tree.commit("harmless"), {JOULES: [samples(1.0)]})
+    tree.result(merged(tree, "merge", "feature"), {JOULES: [samples(1.3)]})
+    tree.result(tree.commit("after"), {JOULES: [samples(1.3)]})
+    found = seen(tree)
+    assert named(found.changes) == [("merge", "worse")]
+    assert (found.commits, found.strangers, found.by_date) == (6, 1, False)
+
+
+def test_results_beside_the_line_alone_are_strangers_to_it(tree: Any) -> None:
+    tree.commit("main")
+    tree.git("checkout", "-q", "-b", "other")
+    measure(tree, [1.0, 2.0])
+    tree.git("checkout", "-q", "main")
+    found = seen(tree)
+    assert (found.series, found.strangers, found.by_date) == (0, 2, False)
+
+
+def test_a_creeping_loss_is_told_where_the_sum_exceeds_the_margin(tree: Any) -> None:
+    levels = [1.04 ** (number // 8) for number in range(48)]
+    commits = measure(tree, levels)
+    found = seen(tree).changes
+    assert named(found) == [("commit 16", "worse"), ("commit 32", "worse")]
+    assert {one.creeping for one in found} == {2}
+    assert (found[0].after.hash, found[0].commit.hash) == (commits[7], commits[16])
+    assert found[0].change == pytest.approx(1.04**2 - 1)
+    assert found[0].unmeasured == 0
+
+
+def test_a_little_at_each_of_sixty_commits_is_told(tree: Any) -> None:
+    measure(tree, [1.004**number for number in range(60)])
+    found = seen(tree).changes
+    assert {one.direction for one in found} == {"worse"}
+    assert sum(one.change for one in found) > 0.15
+
+
+def test_an_accuracy_that_creeps_down_is_told(tree: Any) -> None:
+    measure(tree, [0.93 - 0.008 * (number // 3) for number in range(15)], ACCURACY)
+    found = seen(tree).changes
+    assert found
+    assert {one.direction for one in found} == {"worse"}
+    assert all(one.change < -0.01 for one in found)
+
+
+def test_what_creeps_up_and_back_is_told_of_neither(tree: Any) -> None:
+    measure(tree, [1.0] * 8 + [1.04] * 8 + [1.0] * 8 + [1.04] * 8)
+    assert seen(tree).changes == ()
+
+
+def test_a_first_commit_that_stands_out_alone_blames_nobody(tree: Any) -> None:
+    measure(tree, [1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    assert seen(tree).changes == ()
+
+
+def test_a_first_value_alone_before_two_levels_leaves_the_step() -> None:
+    found = levels_of([5.0] + [1.0] * 6 + [2.0] * 6, 0.01, penalty(13, 1))
+    assert (found.starts, found.outliers) == ((7,), (0,))
+
+
+def test_the_size_of_a_file_has_no_noise(tmp_path: Path, trees: ModuleType) -> None:
+    size = "suite.Case.energy_file_bytes"
+    tree = trees.AsvTree(tmp_path, [trees.Benchmark(size, "bytes", more={"margin": 0.0})])
+    for number, level in enumerate((1000.0, 1000.0, 1010.0)):
+        tree.result(tree.commit(f"commit {number}"), {size: [level]})
+    assert named(seen(tree).changes) == [("commit 2", "worse")]
+
+
+def test_a_tracked_accuracy_that_says_nothing_of_its_direction_is_worse_when_it_falls(
+    tmp_path: Path, trees: ModuleType
+) -> None:
+    tree = trees.AsvTree(tmp_path, [trees.Benchmark("suite.track_accuracy", "accuracy", "track")])
+    for number, level in enumerate((0.93, 0.93, 0.80, 0.80)):
+        tree.result(tree.commit(f"commit {number}"), {"suite.track_accuracy": [level]})
+    assert named(seen(tree).changes) == [("commit 2", "worse")]
+
+
+@pytest.mark.parametrize("day", ["2023-99-99", "2023-02-30", "2023-11-15x"])
+def test_a_day_that_is_none_is_refused(tree: Any, day: str) -> None:
+    measure(tree, [1.0, 1.0])
+    with pytest.raises(CommitError, match=f"{day} is no day"):
+        seen(tree, since=day)
+
+
+def test_a_shallow_clone_says_what_it_lacks(tree: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measure(tree, [1.0, 1.0, 2.0, 2.0])
+    clone = tmp_path / "clone"
+    tree.git("clone", "-q", "--depth", "2", f"file://{tree.path}", str(clone))
+    found = history(Library(repository=clone, records=clone, results=tree.results))
+    assert (found.shallow, found.strangers, found.by_date) == (True, 2, False)
+    assert command(repository=clone, records=clone, results=tree.results) == 0
+    assert "git fetch --unshallow" in capsys.readouterr().err
+    assert not seen(tree).shallow
+
+
+def test_creeping_steps_are_said_to_be_such(tree: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    commits = measure(tree, [1.0] * 8 + [1.04] * 8 + [1.08] * 8)
+    assert command(repository=tree.path, records=tree.path / "records", as_json=True) == 0
+    told = capsys.readouterr()
+    (change,) = json.loads(told.out)["changes"]
+    assert (change["creeping"], change["after"]["hash"], change["commit"]["hash"]) == (2, commits[7], commits[16])

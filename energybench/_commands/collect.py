@@ -6,7 +6,7 @@ from typing import Literal
 
 from energybench import collect as merging
 from energybench.boundary import USAGE, describe
-from energybench.collect import Collected
+from energybench.collect import Collected, OutputError
 from energybench.gating.sources import SourceError
 from energybench.terminal import emit, say
 
@@ -24,7 +24,7 @@ def collect(
     """Merge, and say what differs; the exit code: 0, 2 after a conflict that nobody decided, or where nothing is."""
     try:
         found = merging.collect(sources, output, repository=repository, prefer=prefer)
-    except SourceError as error:
+    except (SourceError, OutputError) as error:
         say(describe(error))
         return USAGE
     _tell(found, output)
@@ -38,7 +38,7 @@ def collect(
 
 def _tell(found: Collected, output: Path) -> None:
     for trouble in found.troubles[:SHOWN]:
-        say(f"{trouble.path}: {trouble.reason}; left out")
+        say(f"{trouble.path}: {trouble.reason}" + ("; left out" if trouble.left_out else ""))
     if len(found.troubles) > SHOWN:
         say(f"{len(found.troubles) - SHOWN} more files were left out; --json lists them")
     for one in found.conflicts:

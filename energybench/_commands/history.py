@@ -7,7 +7,7 @@ from typing import Any
 from energybench import history as changes_of
 from energybench.boundary import USAGE, describe
 from energybench.gating.commits import Commit, CommitError, top_of
-from energybench.gating.library import Library, SideError
+from energybench.gating.library import SHALLOW, Library, SideError
 from energybench.gating.series import Trouble
 from energybench.history import Change, History, Step
 from energybench.store import records_folder
@@ -52,6 +52,7 @@ def as_values(found: History) -> dict[str, Any]:
         "series": found.series,
         "commits": found.commits,
         "not_on_branch": found.strangers,
+        "shallow": found.shallow,
         "order": "date" if found.by_date else "git",
         "changes": [_change_values(one) for one in found.changes],
         "steps": [_step_values(one) for one in found.steps],
@@ -76,6 +77,7 @@ def _change_values(one: Change) -> dict[str, Any]:
         "change": one.change,
         "absolute": one.absolute,
         "last": one.last,
+        "creeping": one.creeping or None,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -96,11 +98,13 @@ def _tell(found: History) -> None:
     if found.by_date:
         say("git knows none of the commits with results; they are in the order of their dates")
     elif found.strangers:
-        say(f"{found.strangers} commits with results are not on this branch and were left out")
+        say(f"{found.strangers} commits with results are not on this branch, or were merged into it, and were left out")
+    if found.shallow:
+        say(SHALLOW)
 
 
 def _trouble(one: Trouble) -> str:
-    return f"{one.path}: {one.reason}; left out"
+    return f"{one.path}: {one.reason}" + ("; left out" if one.left_out else "")
 
 
 def _show(found: History) -> None:
@@ -122,7 +126,9 @@ def _show(found: History) -> None:
 
 def _cells(one: Change) -> tuple[str, ...]:
     lane = "".join(f" [{name} {value}]" for name, value in one.lane.items())
-    unsure = f" (or one of {one.unmeasured} unmeasured before it)" if one.unmeasured else ""
+    unsure = f" (or one of {one.unmeasured} unmeasured before it)" if one.unmeasured and not one.creeping else ""
+    if one.creeping:
+        unsure = f" (creeping: {one.creeping} steps within the margin, after {one.after.hash[:8]})"
     label = f"{one.key.label}{lane}" + (f" ({one.provenance})" if one.provenance != "measured" else "")
     return (
         one.commit.hash[:8],

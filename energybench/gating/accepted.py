@@ -61,7 +61,7 @@ class Accepted:
 def read_accepted(path: Path) -> tuple[Accepted, ...]:
     """The entries of a file, in its order; AcceptedError names the file and what is wrong in it."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise AcceptedError(f"{path}: {error.strerror}; name a file of accepted regressions") from error
     except ValueError as error:

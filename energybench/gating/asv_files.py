@@ -97,7 +97,7 @@ def read_tree(path: Path) -> Tree:
             continue
         files[folder.name] = found
         if problem := _machine_problem(folder / MACHINE_NAME):
-            troubles.append(Trouble(path=folder / MACHINE_NAME, reason=problem))
+            troubles.append(Trouble(path=folder / MACHINE_NAME, reason=problem, left_out=False))
     return Tree(path=path, index=index, files=files, troubles=tuple(troubles))
 
 

@@ -38,6 +38,23 @@ class Value(NamedTuple):
     missing: str = ""
 
 
+def scaled(value: Value, factor: float) -> Value:
+    """The same in another unit."""
+    return value._replace(
+        value=value.value * factor,
+        samples=tuple(one * factor for one in value.samples),
+        error=None if value.error is None else value.error * factor,
+    )
+
+
+def points_of(params: object, names: Sequence[object]) -> tuple[Parameters, ...]:
+    """Every combination of an index's or a row's parameters; none where they are damaged."""
+    try:
+        return _points(params, names)
+    except AsvFileError:
+        return ()
+
+
 def values_of(row: object, columns: Mapping[str, int], names: Sequence[object]) -> Iterator[Value]:
     """The values of a row, in the order of its parameters.
 

@@ -15,6 +15,8 @@ FALSE_CHANGES = 0.05
 ENOUGH_DIFFERENCES = 8
 NORMAL_MAD = 1.4826
 TINY = 1e-9
+SETTLED = 5
+"""So many values of one level after a first one that differs make that an outlier."""
 MOST_OUTLIERS = 0.1
 """The share of values that may be left out as outliers."""
 
@@ -54,7 +56,7 @@ def exact_levels(values: Sequence[float]) -> Levels:
 
 
 def levels_of(values: Sequence[float], noise: float, penalty: float) -> Levels:
-    """The pieces of noisy values; a single value that stands out between two equal levels is none.
+    """The pieces of noisy values; a single value that stands out between two equal levels, or before one, is none.
 
     Args:
         values: in the order of commits.
@@ -87,9 +89,14 @@ def _starts(values: Sequence[float], noise: float, penalty: float) -> list[int]:
 
 
 def _spike(values: Sequence[float], starts: Sequence[int]) -> int | None:
-    """The first piece of one value, neither first nor last, between levels that are nearer to each other than to it."""
+    """The first piece of one value, not the last, between levels that are nearer to each other than to it.
+
+    The very first value is one where a level of several values follows: nothing says that it was ever like that.
+    """
     bounds = [0, *starts, len(values)]
     pieces = list(pairwise(bounds))
+    if len(pieces) > 1 and pieces[0][1] == 1 and pieces[1][1] - pieces[1][0] >= SETTLED:
+        return 0
     for number, (low, high) in enumerate(pieces[1:-1], 1):
         if high - low > 1:
             continue

@@ -1,6 +1,7 @@
 """What git says of commits: their full hashes, their order, their authors' words."""
 
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,11 @@ class Commit:
     date: str = ""
 
 
-def git(repository: Path, *arguments: str) -> bytes | None:
+def git(repository: Path, *arguments: str, given: bytes | None = None) -> bytes | None:
     """What a git command writes; None where it fails or there is no git."""
     command = ["git", "--no-optional-locks", "-C", str(repository), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, input=given, capture_output=True, check=False)
     except OSError:
         return None
     return done.stdout if done.returncode == 0 else None
@@ -50,8 +51,23 @@ def full_hash(repository: Path, text: str) -> str | None:
     return said.decode().strip() if said else None
 
 
+def shallow(repository: Path) -> bool:
+    """Whether a clone has only the newest commits."""
+    return git(repository, "rev-parse", "--is-shallow-repository") == b"true\n"
+
+
+def known(repository: Path, hashes: Iterable[str]) -> set[str]:
+    """Those of some full hashes that are commits which git has, on whatever branch."""
+    asked = "".join(f"{one}\n" for one in hashes).encode()
+    said = git(repository, "cat-file", "--batch-check=%(objectname) %(objecttype)", given=asked) or b""
+    pairs = (line.split() for line in said.decode().splitlines())
+    return {one[0] for one in pairs if one[1:] == ["commit"]}
+
+
 def order(repository: Path, branch: str) -> list[Commit]:
-    """The commits of a branch, the oldest first and parents before children.
+    """The commits of a branch along its first parents, the oldest first.
+
+    What was merged lies beside this line: it was another branch's, and no step between two neighbours on the line.
 
     Raises:
         CommitError: there is no such branch or commit.
@@ -59,7 +75,7 @@ def order(repository: Path, branch: str) -> list[Commit]:
     found = full_hash(repository, branch)
     if found is None:
         raise CommitError(f"{repository} has no branch or commit {branch}; choose one that git log knows")
-    said = git(repository, "log", "--topo-order", "--reverse", "--format=%H%x00%an%x00%aI%x00%s", found)
+    said = git(repository, "log", "--first-parent", "--reverse", "--format=%H%x00%an%x00%aI%x00%s", found)
     lines = (said or b"").decode(errors="replace").splitlines()
     parts = (line.split("\0", 3) for line in lines if line.count("\0") >= 3)
     return [Commit(hash=name, author=author, date=date, subject=subject) for name, author, date, subject in parts]

@@ -35,6 +35,7 @@ class Effect:
         floor: standard deviation that no number of rounds makes smaller.
         rounds: of the smaller side.
         paired: whether rounds were compared side by side.
+        note: what it rests on, where people must know.
     """
 
     scale: Scale
@@ -47,6 +48,7 @@ class Effect:
     floor: float = 0.0
     rounds: int
     paired: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,22 @@ def effect_of(
         floor=floor,
         rounds=rounds,
         paired=paired,
+    )
+
+
+def certain(scale: Scale, change: float, *, note: str = "") -> Effect:
+    """The effect of a change that nothing scatters."""
+    above, below = _tails(change, 0.0, math.inf)
+    return Effect(
+        scale=scale,
+        change=change,
+        low=change,
+        high=change,
+        above=above,
+        below=below,
+        spread=None,
+        rounds=1,
+        note=note,
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from energybench.gating.commits import CommitError, order
+from energybench.gating.grounds import DEFINITION
 from energybench.gating.library import Library
 from energybench.gating.observed import Observation, Observed, Track, observe
 from energybench.gating.series import Family, Floor, Series
@@ -166,14 +167,17 @@ def _same_instrument(line: Mapping[str, Any], series: Series) -> bool:
 
 def _comparable(track: Track, series: Series) -> list[Observation]:
     """What was measured on the grounds of a series."""
-    wanted = [(name, value.removesuffix(", simulated")) for name, value in series.grounds.items() if name != "seed"]
+    grounds = series.grounds
+    wanted = [(name, value.removesuffix(", simulated")) for name, value in grounds.items() if name != "seed"]
     same: dict[int, bool] = {}
     kept = []
     for one in track.observations:
         known = same.get(id(one.context))
         if known is None:
             found = ((one.context.get(name, ""), value) for name, value in wanted)
-            known = same[id(one.context)] = all(told.removesuffix(", simulated") == value for told, value in found)
+            more = any(name.startswith(DEFINITION) and name not in grounds for name in one.context)
+            alike = all(told.removesuffix(", simulated") == value for told, value in found)
+            known = same[id(one.context)] = alike and not more
         if known and one.value > 0:
             kept.append(one)
     return kept

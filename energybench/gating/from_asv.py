@@ -1,35 +1,26 @@
 """asv's results to series: a commit's value of each benchmark and combination of parameters."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from energybench.gating.asv_files import AsvFileError, Result
-from energybench.gating.asv_rows import Value, values_of
+from energybench.gating.asv_meaning import Meaning, as_it_was, meaning_of, undescribed
+from energybench.gating.asv_rows import Parameters, Value, points_of, scaled, values_of
 from energybench.gating.grounds import ON_THE_MACHINE
-from energybench.gating.metrics import family_of, is_counted, short_unit
-from energybench.gating.series import Family, Gap, Key, Round, Series, Trouble
-from energybench.model import Provenance
+from energybench.gating.series import Gap, Key, Round, Series, Trouble
 
-ENERGY = "energy_"
-PROVENANCES = ("measured", "estimated", "simulated", "modelled")
+__all__ = ["Damaged", "FromAsv", "Meaning", "context_of", "from_asv", "grounds_of", "meaning_of", "rows_of"]
+
 OF_THE_SYSTEM = ("machine", "os", "ram", "python", "cpu", "arch", "num_cpu", "version")
-MEMORY = ("memory", "peakmemory")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
-    """What a benchmark's values are, as the index tells."""
-
-    workload: str
-    metric: str
-    family: Family
-    unit: str
-    provenance: Provenance
-    higher_is_better: bool
-    exact: bool
-    margin: float | None
-    names: tuple[object, ...]
+OF_A_SUITE = re.compile(r"\d+\.\d+(-full)?(-simulated)?")
+"""The version of an EnergySuite: the protocol's, the definition's, and what else makes it another measurement."""
+FULL = "-full"
+DESCRIBED = "described"
+"""The ground of what asv's index has no description of."""
+UNKNOWN_TORCH = "as the environment has it"
+TORCH_NOTE = "neither side tells its version of torch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,32 +40,69 @@ def from_asv(results: Iterable[Result], index: Mapping[str, Mapping[str, Any]]) 
         index: asv's description of each benchmark.
     """
     found = list(results)
-    environments = {one.environment for one in found}
+    several = len({one.environment for one in found}) > 1
     series: dict[Key, Series] = {}
     gaps: list[Gap] = []
     troubles: list[Trouble] = []
+
+    def gap(key: Key, reason: str, result: Result) -> None:
+        gaps.append(Gap(key=named(key, result), reason=reason, environment=result.environment))
+
+    def named(key: Key, result: Result) -> Key:
+        return with_environment(key, result.environment) if several else key
+
     for result in found:
-        for name, meaning, version, values in rows_of(result, index, troubles):
+        damaged: list[Damaged] = []
+        for name, meaning, version, values in _every_row_of(result, index, damaged):
             grounds = grounds_of(result, meaning, version)
             for value in values:
-                key = Key(workload=meaning.workload, parameters=value.parameters, metric=meaning.metric)
-                if len(environments) > 1:
-                    key = _with_environment(key, result.environment)
+                key = _key(meaning, value.parameters)
                 if value.missing:
-                    gaps.append(Gap(key=key, reason=f"{name} {value.missing} in asv"))
+                    gap(key, f"{name} {value.missing} in asv", result)
                 else:
-                    series[key] = _series(key, meaning, grounds, value, result)
+                    series[named(key, result)] = _series(named(key, result), meaning, grounds, value, result)
+        for one in damaged:
+            troubles.append(Trouble(path=result.path, reason=one.reason))
+            for point in points_of(one.meaning.params, one.meaning.names):
+                gap(_key(one.meaning, point), f"{result.path}: {one.reason}", result)
     return FromAsv(series=series, gaps=tuple(gaps), troubles=tuple(troubles))
 
 
-def rows_of(
-    result: Result, index: Mapping[str, Mapping[str, Any]], troubles: list[Trouble]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damaged:
+    """A row that cannot be read."""
+
+    meaning: Meaning
+    reason: str
+
+
+def _every_row_of(
+    result: Result, index: Mapping[str, Mapping[str, Any]], damaged: list[Damaged]
 ) -> Iterator[tuple[str, Meaning, str, list[Value]]]:
-    """Benchmark, meaning, version and values of each row that is judged; what is damaged goes to `troubles`.
+    """As `rows_of`, and the rows of benchmarks that the index does not have any more: they were measured once."""
+    yield from rows_of(result, index, damaged)
+    for name, row in result.rows.items():
+        if not index or name in index:
+            continue
+        try:
+            values = [one for one in values_of(row, result.columns, ()) if not one.missing]
+        except AsvFileError:
+            continue
+        yield name, undescribed(name), _version(row, result), values
+
+
+def _version(row: object, result: Result) -> str:
+    place = result.columns.get("version")
+    return str(row[place]) if place is not None and isinstance(row, list) and place < len(row) else ""
+
+
+def rows_of(
+    result: Result, index: Mapping[str, Mapping[str, Any]], damaged: list[Damaged]
+) -> Iterator[tuple[str, Meaning, str, list[Value]]]:
+    """Benchmark, meaning, version and values of each row that is judged; what cannot be read goes to `damaged`.
 
     A benchmark that the index does not have was taken out of the suite, and is passed over as asv does.
     """
-    place = result.columns.get("version")
     for name, row in result.rows.items():
         described = index.get(name)
         if described is None or (meaning := meaning_of(name, described)) is None:
@@ -82,40 +110,21 @@ def rows_of(
         try:
             values = list(values_of(row, result.columns, meaning.names))
         except AsvFileError as error:
-            troubles.append(Trouble(path=result.path, reason=f"{name}: {error}"))
+            damaged.append(Damaged(meaning=meaning, reason=f"{name}: {error}"))
             continue
-        version = str(row[place]) if place is not None and isinstance(row, list) and place < len(row) else ""
-        yield name, _as_it_was(meaning, version), version, values
-
-
-def meaning_of(name: str, described: Mapping[str, Any]) -> Meaning | None:
-    """What a benchmark's values are; None where they are not judged."""
-    unit = short_unit(str(described.get("unit", "")))
-    workload, metric = _named(name, described, unit)
-    provenance = _provenance(metric, described)
-    family = family_of(metric, unit, provenance)
-    if described.get("type") in MEMORY:
-        family = "quality"
-    if family is None:
-        return None
-    margin = described.get("margin")
-    names = described.get("param_names")
-    return Meaning(
-        workload=workload,
-        metric=metric,
-        family=family,
-        unit=unit,
-        provenance=provenance,
-        higher_is_better=described.get("higher_is_better") is True,
-        exact=family == "modelled" and is_counted(metric) and not margin and described.get("exact", True) is not False,
-        margin=float(margin) if isinstance(margin, int | float) and margin >= 0 else None,
-        names=tuple(names) if isinstance(names, list) else (),
-    )
+        if meaning.factor != 1.0:
+            values = [scaled(one, meaning.factor) for one in values]
+        version = _version(row, result)
+        yield name, as_it_was(meaning, version), version, values
 
 
 def grounds_of(result: Result, meaning: Meaning, version: str) -> dict[str, str]:
     """What must be equal for two results of a benchmark to be comparable."""
     found = {"workload version": version, "environment": result.environment}
+    if OF_A_SUITE.fullmatch(version):
+        found |= {"workload version": version.replace(FULL, ""), "quick": "no" if FULL in version else "yes"}
+    if not meaning.described:
+        return found | {DESCRIBED: "no"}
     if meaning.family == "modelled":
         return found | {
             "torch": torch_of(result),
@@ -141,39 +150,19 @@ def context_of(result: Result, meaning: Meaning, version: str) -> dict[str, str]
 
 def torch_of(result: Result) -> str:
     """The version of torch that the environment asks for."""
-    return str(result.requirements.get("torch") or "as the environment has it")
+    return str(result.requirements.get("torch") or UNKNOWN_TORCH)
 
 
 def _is_own(name: str, result: Result) -> bool:
     return name not in OF_THE_SYSTEM and name not in result.requirements
 
 
-def _named(name: str, described: Mapping[str, Any], unit: str) -> tuple[str, str]:
-    """`quantized.QnnInfer` and `joules_per_sample`; of another benchmark its name, and what it counts."""
-    place, _, last = name.rpartition(".")
-    if described.get("type") == "energy" and place and last.startswith(ENERGY) and last != ENERGY:
-        return place, last.removeprefix(ENERGY)
-    kind = {"J": "joules", "s": "seconds", "B": "bytes"}.get(unit)
-    return name, kind or str(described.get("type") or unit or "value")
+def _key(meaning: Meaning, parameters: Parameters) -> Key:
+    return Key(workload=meaning.workload, parameters=parameters, metric=meaning.metric)
 
 
-def _provenance(metric: str, described: Mapping[str, Any]) -> Provenance:
-    told = described.get("provenance")
-    if told in PROVENANCES:
-        return cast("Provenance", told)
-    return "modelled" if metric.startswith(("modelled_", "operand_bytes", "payload_bytes")) else "measured"
-
-
-def _as_it_was(meaning: Meaning, version: str) -> Meaning:
-    """The index is of the last run: what a simulated machine said before it, or a counter, is told by the version."""
-    if version.endswith("-simulated") and meaning.provenance == "measured":
-        return replace(meaning, provenance="simulated")
-    if meaning.provenance == "simulated" and not version.endswith("-simulated"):
-        return replace(meaning, provenance="measured")
-    return meaning
-
-
-def _with_environment(key: Key, environment: str) -> Key:
+def with_environment(key: Key, environment: str) -> Key:
+    """The key of one of several environments of asv."""
     return replace(key, parameters=tuple(sorted([*key.parameters, ("environment", environment)])))
 
 
@@ -194,4 +183,5 @@ def _series(key: Key, meaning: Meaning, grounds: Mapping[str, str], value: Value
         grounds=grounds,
         margin=meaning.margin,
         rounds=(one,),
+        note=TORCH_NOTE if grounds.get("torch") == UNKNOWN_TORCH else "",
     )

@@ -1,13 +1,14 @@
 """Records to series: each record is one round of every metric that is judged."""
 
 import datetime as dt
-import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from energybench import results
+from energybench.gating.flags import flags_of
 from energybench.gating.grounds import depends_on_data, grounds_of, surroundings, table_of, unavailable
 from energybench.gating.metrics import family_of, is_counted
 from energybench.gating.series import Gap, Key, Round, Scalar, Series, Trouble
@@ -45,17 +46,17 @@ def from_records(stored: Iterable[Stored], *, machine: str | None = None) -> Fro
     """
     chosen = of_machine(stored, machine)
     grouped: dict[Key, list[tuple[Stored, Series]]] = {}
-    gaps: dict[Key, Gap] = {}
+    gaps: dict[Key, list[Gap]] = {}
     for one in sorted(chosen, key=lambda each: (each.record.created, each.record.id)):
         for part in of_record(one.record):
             grouped.setdefault(part.key, []).append((one, part))
         if gap := without_joules(one.record):
-            gaps[gap.key] = gap
+            gaps.setdefault(gap.key, []).append(gap)
     troubles: list[Trouble] = []
-    series = {key: _merged(parts, troubles) for key, parts in grouped.items()}
+    series = {key: _merged(parts, len(gaps.get(key, ())), troubles) for key, parts in grouped.items()}
     return FromRecords(
         series=series,
-        gaps=tuple(gap for gap in gaps.values() if gap.key not in series),
+        gaps=tuple(found[-1] for key, found in gaps.items() if key not in series),
         troubles=tuple(dict.fromkeys(troubles)),
     )
 
@@ -89,7 +90,8 @@ def of_record(record: Record) -> Iterator[Series]:
         family = family_of(name, metric.unit, metric.provenance)
         if family is None:
             continue
-        exact = family == "modelled" and is_counted(name) and not depends_on_data(record.workload.definition)
+        counted = family == "modelled" and is_counted(name) and not depends_on_data(record.workload.definition)
+        exact = counted or family == "size"
         grounds = grounds_of(record, family, metric.provenance, exact=exact)
         if family == "modelled" and metric.unit == "J":
             grounds |= table_of(record)
@@ -101,7 +103,7 @@ def of_record(record: Record) -> Iterator[Series]:
             higher_is_better=metric.higher_is_better,
             exact=exact,
             grounds=grounds,
-            rounds=(_round(record, name, metric, windows.get(name, ())),),
+            rounds=(_round(record, name, metric, windows.get(name, ()), flags_of(record, family, metric)),),
         )
 
 
@@ -168,7 +170,7 @@ def _trainings(record: Record) -> dict[str, list[float]]:
     return {**found, "joules_to_accuracy": list(joules.values())}
 
 
-def _round(record: Record, name: str, metric: Metric, windows: Iterable[float]) -> Round:
+def _round(record: Record, name: str, metric: Metric, windows: Iterable[float], flags: tuple[str, ...]) -> Round:
     values = tuple(windows)
     mean = statistics.fmean(values) if values else 0.0
     # A result that is no plain mean of its windows sets the scale; they tell how it scatters.
@@ -182,6 +184,7 @@ def _round(record: Record, name: str, metric: Metric, windows: Iterable[float]) 
         seed=record.seed,
         judged=samples_behind(metric) if name == "accuracy" else None,
         systematic=abs(metric.systematic / metric.value) if metric.systematic and metric.value else 0.0,
+        flags=flags,
     )
 
 
@@ -192,8 +195,14 @@ def _pair(record: Record) -> str | None:
     return f"{told['session']}:{told['round']}"
 
 
-def _merged(parts: list[tuple[Stored, Series]], troubles: list[Trouble]) -> Series:
-    """One series of several records; those measured on other grounds than the newest are named and left out."""
+def _merged(parts: list[tuple[Stored, Series]], without: int, troubles: list[Trouble]) -> Series:
+    """One series of several records; those measured on other grounds than the newest are named and left out.
+
+    Args:
+        parts: each record's, the oldest first.
+        without: how many more records of this point have no such metric.
+        troubles: what is left out is added.
+    """
     newest = parts[-1][1]
     seeds = {one.record.seed for one, _ in parts}
     kept = []
@@ -206,7 +215,17 @@ def _merged(parts: list[tuple[Stored, Series]], troubles: list[Trouble]) -> Seri
     grounds = dict(newest.grounds)
     if "seed" in grounds:
         grounds["seed"] = ", ".join(str(seed) for seed in sorted(seeds))
-    return replace(newest, grounds=grounds, rounds=rounds, exact=newest.exact and _repeats_itself(rounds))
+    if "domains" in grounds:
+        grounds["domains"] += _lost([one.grounds.get("domains", "none") for _, one in parts], without)
+    return replace(newest, grounds=grounds, rounds=rounds)
+
+
+def _lost(domains: list[str], without: int) -> str:
+    """The domains of the records that have others than the newest: joules of some domains are not those of all."""
+    others = Counter(one for one in domains if one != domains[-1]) + Counter({"none": without})
+    count = len(domains) + without
+    told = "; ".join(f"{names} in {number} of {count} records" for names, number in sorted(others.items()))
+    return f" ({told})" if told else ""
 
 
 def _other_grounds(series: Series, newest: Series) -> str:
@@ -218,13 +237,3 @@ def _other_grounds(series: Series, newest: Series) -> str:
     return (
         "" if series.provenance == newest.provenance else f"it is {series.provenance}, the newest {newest.provenance}"
     )
-
-
-def _repeats_itself(rounds: Iterable[Round]) -> bool:
-    """Whether one seed gives one number."""
-    seen: dict[int | None, float] = {}
-    for one in rounds:
-        first = seen.setdefault(one.seed, one.values[0])
-        if not math.isclose(first, one.values[0], rel_tol=SAME):
-            return False
-    return True

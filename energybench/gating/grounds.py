@@ -1,6 +1,7 @@
 """What two records must share to be comparable in a metric, by name."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from energybench.gating.series import Family
@@ -8,8 +9,12 @@ from energybench.keys import digest
 from energybench.model import Provenance
 from energybench.record import DomainEnergy, Record
 
-NOT_DEFINING = ("seed", "seeds", "torch", "isa")
-"""Seeds are pooled; libraries and instructions are grounds of their own where they matter."""
+NOT_DEFINING = ("seed", "seeds", "torch", "isa", "kernels", "device", "threads")
+"""Seeds are pooled; how the work was done is no part of what was done, and a ground of its own where it matters."""
+DEFINITION = "definition "
+"""What the names of grounds begin with that say what was done."""
+LONGEST = 32
+"""Characters of a value that are shown; of longer ones the first, and a digest."""
 ON_THE_MACHINE: tuple[Family, ...] = ("joules", "traffic", "seconds")
 
 
@@ -19,12 +24,14 @@ def grounds_of(record: Record, family: Family, provenance: Provenance, *, exact:
     found = {
         "protocol": str(record.protocol.version),
         "workload version": str(work.version),
-        "definition": digest(_defining(work.definition)),
         "quick": "yes" if record.quick else "no",
+        **_definition(_defining(work.definition)),
     }
+    if record.target is not None:
+        found["energy to accuracy"] = f"{record.target.accuracy:g}"
     if family in ON_THE_MACHINE:
         simulated = ", simulated" if provenance == "simulated" else ""
-        found |= {"machine": record.machine.id + simulated, **_driver(record)}
+        found |= {"machine": record.machine.id + simulated, **_driver(record), **_settings(record)}
     if family == "joules" and provenance == "estimated":
         found |= {"model": record.estimated.model} if record.estimated else {}
     elif family == "joules":
@@ -60,9 +67,10 @@ def torch_version(record: Record) -> str:
 
 
 def dispatch(record: Record) -> str:
-    """The instructions that kernels were chosen for; the CPU's name where the record does not tell."""
+    """The instructions that kernels were chosen for and the device; the CPU's name where the record does not tell."""
     definition, extra = record.workload.definition, record.machine.model_extra or {}
-    return str(definition.get("isa") or extra.get("cpu") or "unknown")
+    device = definition.get("device")
+    return str(definition.get("isa") or extra.get("cpu") or "unknown") + (f", {device}" if device else "")
 
 
 def unavailable(record: Record) -> str:
@@ -101,6 +109,36 @@ def _driver(record: Record) -> dict[str, str]:
         name: state["driver"] for name, state in record.probes.items() if isinstance(state, dict) and "driver" in state
     }
     return {"driver": ", ".join(f"{name} {version}" for name, version in sorted(told.items()))} if told else {}
+
+
+def _settings(record: Record) -> dict[str, str]:
+    """How the work was done, and those settings of the protocol that change what a number means."""
+    definition, more = record.workload.definition, record.protocol.model_extra or {}
+    found = {str(name): str(definition[name]) for name in ("device", "threads") if name in definition}
+    found["align"] = _yes(record.protocol.align)
+    return found | ({"dephase": _yes(bool(more["dephase"]))} if "dephase" in more else {})
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _definition(values: Mapping[str, Any]) -> dict[str, str]:
+    """What was done, each part under its own name, so that a difference can be named."""
+    return {f"{DEFINITION}{name}": _short(value) for name, value in _leaves(values)}
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{below}", one) for below, one in _leaves(value))
+        else:
+            yield name, value
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 12]}… ({digest(value)})"
 
 
 def _defining(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """The results of a repository: its records, and the results_dir of its asv.conf.json; each file is read once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +16,14 @@ from energybench.gating.asv_files import (
     read_result,
     read_tree,
 )
-from energybench.gating.commits import full_hash
+from energybench.gating.commits import full_hash, shallow
 from energybench.gating.from_records import commit_of
 from energybench.gating.series import Trouble
 from energybench.store import Problem, Stored, iter_records
 
 CONFIGURATION = "asv.conf.json"
+HASH = re.compile("[0-9a-f]{6,40}")
+SHALLOW = "this clone is shallow: git fetch --unshallow gets the commits that it lacks"
 
 
 class SideError(ValueError):
@@ -121,20 +124,40 @@ class Library:
         names += [path.name.split("-", 1)[0][:8] for path in (self.tree.every() if self.tree else ())]
         return list(dict.fromkeys(names))
 
+    def known_as(self, text: str) -> str | None:
+        """The commit that the beginning of a hash stands for among those with results, as git may not have them all."""
+        if not HASH.fullmatch(text):
+            return None
+        found = {commit for one in self.stored if (commit := commit_of(one.record)) and commit.startswith(text)}
+        for path in self.tree.every() if self.tree else ():
+            name = path.name.split("-", 1)[0]
+            if (name.startswith(text) or text.startswith(name)) and isinstance(one := self.result(path), Result):
+                found |= {one.commit} if one.commit.startswith(text) else set()
+        return found.pop() if len(found) == 1 else None
+
+    def shallow(self) -> str:
+        """What to do about a clone that has only the newest commits; empty for any other."""
+        return SHALLOW if shallow(self.repository) else ""
+
     def hash_of(self, text: str) -> str | None:
         """The full hash that some text stands for in the repository."""
         return full_hash(self.repository, text)
 
 
 def read_records(path: Path) -> tuple[list[Stored], tuple[Trouble, ...]]:
-    """The records in a file or below a folder, and the files that are none."""
-    stored, troubles = [], []
+    """The records in a file or below a folder, each once, and the files that are none."""
+    stored: dict[tuple[str, str], Stored] = {}
+    troubles = []
     for one in iter_records(path):
         if isinstance(one, Problem):
             troubles.append(Trouble(path=one.path, reason=one.reason))
-        else:
-            stored.append(one)
-    return stored, tuple(troubles)
+            continue
+        known = stored.setdefault((one.record.machine.id, one.record.id), one)
+        if known is not one:
+            same = known.record == one.record
+            reason = f"is a copy of {known.path}" if same else f"has the id of {known.path} and another content"
+            troubles.append(Trouble(path=one.path, reason=reason))
+    return list(stored.values()), tuple(troubles)
 
 
 def results_dir(repository: Path) -> Path | None:

@@ -2,13 +2,16 @@
 
 import datetime as dt
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from energybench.gating.commits import Commit, CommitError, full_hash, order
+from energybench.gating.commits import Commit, CommitError, full_hash, known, order, shallow
 from energybench.gating.observed import LANES, Observation, Observed, Track, lane_of
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Line:
@@ -19,6 +22,7 @@ class Line:
         rank: the place of each hash.
         strangers: how many commits have results and are not among them.
         by_date: whether the order is that of dates, since git knows none of them.
+        shallow: whether commits have results that git does not have, as this clone is shallow.
     """
 
     def __init__(self, repository: Path, branch: str, observed: Observed) -> None:
@@ -29,12 +33,16 @@ class Line:
             if branch != "HEAD":
                 raise
             commits = []
-        self.by_date = bool(measured) and not any(one.hash in measured for one in commits)
+        on_the_line = any(one.hash in measured for one in commits)
+        self.by_date = bool(measured) and not on_the_line and not known(repository, measured)
         if self.by_date:
             commits = _in_order_of_dates(observed)
         self.repository, self.commits = repository, commits
         self.rank = {one.hash: place for place, one in enumerate(commits)}
-        self.strangers = sum(one not in self.rank for one in measured)
+        beside = [one for one in measured if one not in self.rank]
+        self.strangers = len(beside)
+        away = measured if self.by_date else beside
+        self.shallow = bool(away) and shallow(repository) and len(known(repository, away)) < len(away)
 
     def first_after(self, since: str | None) -> int:
         """The place of the first commit that is told of."""
@@ -43,9 +51,18 @@ class Line:
         found = full_hash(self.repository, since)
         if found in self.rank:
             return self.rank[found] + 1
-        if found is None and since[:4].isdigit() and "-" in since:
-            return next((place for place, one in enumerate(self.commits) if one.date >= since), len(self.commits))
+        if found is None and DAY.match(since):
+            day = _day(since)
+            return next((place for place, one in enumerate(self.commits) if one.date >= day), len(self.commits))
         raise CommitError(f"{since} is neither a commit of this branch nor a day; write a hash, or 2027-01-31")
+
+
+def _day(text: str) -> str:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommitError(f"{text} is no day: {error}; write one as 2027-01-31") from error
+    return text
 
 
 def _in_order_of_dates(observed: Observed) -> list[Commit]:

@@ -74,7 +74,7 @@ def take_look(
     number = before.looks if before else 0
     stage = _stage(number, schedule, before)
     joined = list(join(base, head, rules))
-    settled = _settled(before)
+    settled = _settled(before, joined)
     fresh, family = verdicts_of((one for one in joined if _key(one) not in settled), rules, stage=stage)
     now = {one.key: one for one in fresh}
     verdicts = [now[key] if (key := _key(one)) in now else settled[key] for one in joined]
@@ -97,10 +97,13 @@ def _stage(number: int, schedule: Schedule, before: Progress | None) -> Stage:
     )
 
 
-def _settled(before: Progress | None) -> dict[Key, Verdict]:
+def _settled(before: Progress | None, joined: Sequence[Joined | Verdict]) -> dict[Key, Verdict]:
+    """What keeps its verdict: all but what is open, and what head cannot be measured on any more since."""
     if before is None:
         return {}
-    return {one.key: one for one in before.judgement.verdicts if one.key not in before.again}
+    lost = {one.key for one in joined if isinstance(one, Verdict)}
+    done = (one for one in before.judgement.verdicts if one.key not in before.again)
+    return {one.key: one for one in done if one.key not in lost or one.word in ("regression", "accepted")}
 
 
 def _suspected(verdicts: Mapping[Key, Verdict], base: Side) -> dict[Key, frozenset[str]]:

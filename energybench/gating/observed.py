@@ -89,7 +89,8 @@ class _Reader:
 
     def add_result(self, result: Result, index: Mapping[str, Mapping[str, Any]]) -> None:
         """Each value of a result file is an observation."""
-        for name, meaning, version, values in from_asv.rows_of(result, index, self.troubles):
+        damaged: list[from_asv.Damaged] = []
+        for name, meaning, version, values in from_asv.rows_of(result, index, damaged):
             context = self._one(from_asv.context_of(result, meaning, version))
             for value in values:
                 if value.missing:
@@ -100,6 +101,7 @@ class _Reader:
                     track = self.tracks[place] = _track_of(meaning, value.parameters)
                 error = error_of_samples(value.samples) if value.samples else value.error
                 track.observations.append(Observation(result.commit, result.when, value.value, error, context))
+        self.troubles += [Trouble(path=result.path, reason=one.reason) for one in damaged]
 
 
 def observe(library: Library) -> Observed:

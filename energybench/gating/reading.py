@@ -112,9 +112,10 @@ def _of_files(
 
 def of_commit(text: str, library: Library) -> Side:
     """What a library has of a commit of its repository."""
-    commit = library.hash_of(text)
+    commit = library.hash_of(text) or library.known_as(text)
     if commit is None:
-        raise SideError(f"{text} is neither a path nor a commit of {library.repository}; name one of them")
+        hint = library.shallow() or "name one of them"
+        raise SideError(f"{text} is neither a path nor a commit of {library.repository}; {hint}")
     stored = library.records_of(commit)
     results, troubles = library.results_of(commit)
     if not stored and not results:
@@ -141,10 +142,12 @@ def _side(
         where = f" of machine {library.machine}" if library.machine else ""
         raise SideError(f"{text} has nothing{where} that could be judged{_first((*troubles, *measured.troubles))}")
     commits = {one.commit for one in results} | {commit_of(one.record) or "" for one in stored}
+    known = {*recorded.series, *(gap.key for gap in recorded.gaps)}
     return Side(
         name=text,
         commit=(commits.pop() or None) if len(commits) == 1 else None,
         series={**measured.series, **recorded.series},
+        beside={key: one for key, one in measured.series.items() if key in known},
         gaps=(*recorded.gaps, *measured.gaps),
         troubles=(*troubles, *recorded.troubles, *measured.troubles),
     )

@@ -1,8 +1,9 @@
 """What a judgement goes by: margins, the error that is allowed, what may be missing and which joules are refused."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from energybench.gating.series import Family, Key, Series
@@ -20,7 +21,7 @@ MARGINS: Mapping[Family, float] = {
 """Relative, but for accuracy and other qualities of which more is better: these are differences."""
 QUALITY_DIFFERENCE = 0.01
 SCATTERING = 0.05
-"""The margin of counts that depend on data: no scatter at all is ever within a margin of 0."""
+"""The margin of counts that base itself does not repeat: no scatter at all is ever within a margin of 0."""
 ASKED_FOR: tuple[Provenance, ...] = ("estimated", "simulated")
 """What is refused unless asked for."""
 
@@ -54,6 +55,8 @@ class Rules:
         for name, margin in self.margins.items():
             if not (math.isfinite(margin) and margin >= 0):
                 raise RulesError(f"the margin of {name} is {margin:g}; give a number of 0 or more, as 0.05 for 5 %")
+            if margin >= 1 and name in MARGINS and name != "quality":
+                raise RulesError(_too_wide(name, margin))
         for name, value in (("alpha", self.alpha), ("1 - confidence", 1 - self.confidence)):
             if not 0 < value < 0.5:
                 raise RulesError(f"{name} is {value:g}; choose it between 0 and 0.5")
@@ -71,10 +74,19 @@ class Rules:
             return QUALITY_DIFFERENCE
         return MARGINS[series.family] or (SCATTERING if scattering else 0.0)
 
+    def check_names(self, series: Sequence[Series]) -> None:
+        """Refuse names that are none of these series, and shares of 1 or more; RulesError says what is near."""
+        for name in dict.fromkeys((*self.margins, *self.only)):
+            if name not in MARGINS and not any(_means(name, one) for one in series):
+                raise RulesError(f"{name!r} is no family, metric or series of these results{_near(name, series)}")
+        for name, margin in self.margins.items():
+            if margin >= 1 and any(_means(name, one) and not absolute(one) for one in series):
+                raise RulesError(_too_wide(name, margin))
+
     def selects(self, series: Series) -> bool:
         """Whether it is judged at all."""
         wanted = self.only
-        return not wanted or any(one in (series.family, series.key.metric) or covers(one, series.key) for one in wanted)
+        return not wanted or any(_means(one, series) for one in wanted)
 
     def may_miss(self, key: Key) -> bool:
         """Whether head need not have it."""
@@ -102,6 +114,24 @@ def covers(pattern: str, key: Key) -> bool:
 def absolute(series: Series) -> bool:
     """Whether its margin is a difference and not a share."""
     return series.family == "accuracy" or (series.family == "quality" and series.higher_is_better)
+
+
+def _means(name: str, series: Series) -> bool:
+    """Whether a name is this series' family, metric, label or path, or a glob of the last two."""
+    return name in (series.family, series.key.metric) or covers(name, series.key)
+
+
+def _near(name: str, series: Sequence[Series]) -> str:
+    known = {*MARGINS, *(one.key.metric for one in series), *(one.key.label for one in series)}
+    near = (
+        get_close_matches(name.strip("*"), sorted(known), n=3, cutoff=0.5)
+        or sorted({one.key.metric for one in series})[:5]
+    )
+    return f"; did you mean {' or '.join(near)}?"
+
+
+def _too_wide(name: str, margin: float) -> str:
+    return f"the margin of {name} is {margin:g}, that is {100 * margin:g} %; give a share below 1, as 0.05 for 5 %"
 
 
 def _is_glob(name: str) -> bool:

@@ -48,6 +48,8 @@ class Round:
         systematic: relative standard uncertainty that all rounds of this machine share (gain); 0 where not stated.
         standard_error: of a single value that stands for `count` samples which were not kept (asv's summary).
         count: how many those were.
+        flags: warnings of the record and of its windows (`below-resolution`, `throttled` …), and `not-quiet` where the
+            machine was not quiet.
     """
 
     values: tuple[float, ...]
@@ -58,6 +60,7 @@ class Round:
     systematic: float = 0.0
     standard_error: float | None = None
     count: int | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ class Series:
             one side is a difference; both absent is none.
         margin: declared by the benchmark itself (asv); None where the family's holds.
         rounds: the oldest first.
+        note: what a reader must know who sees it compared; empty where there is nothing.
     """
 
     key: Key
@@ -87,22 +91,28 @@ class Series:
     grounds: Mapping[str, str]
     margin: float | None = None
     rounds: tuple[Round, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A point, or a metric of one, that a side should have measured and did not: why."""
+    """A point, or a metric of one, that a side should have measured and did not: why.
+
+    `environment` is asv's, of what asv should have measured.
+    """
 
     key: Key
     reason: str
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A file that could not be used, and why."""
+    """A file that could not be used, and why; one that is not `left_out` is used all the same."""
 
     path: Path
     reason: str
+    left_out: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ class Side:
         name: as the user gave it.
         commit: the full hash, where it is of one commit.
         series: by key.
+        beside: what asv's own files have of series that records tell of.
         gaps: what failed or was skipped.
         troubles: files that were left out.
     """
@@ -120,6 +131,7 @@ class Side:
     name: str
     commit: str | None = None
     series: Mapping[Key, Series] = field(default_factory=dict)
+    beside: Mapping[Key, Series] = field(default_factory=dict)
     gaps: tuple[Gap, ...] = ()
     troubles: tuple[Trouble, ...] = ()
 

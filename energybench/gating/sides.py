@@ -1,15 +1,19 @@
 """From what a user names, a path or a commit, to one side of a comparison; and what two sides have together."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from energybench.gating.library import Library, SideError
 from energybench.gating.reading import of_commit, of_folder, of_path
-from energybench.gating.series import Gap, Key, Round, Series, Side
+from energybench.gating.series import Round, Side
+from energybench.gating.twins import recorded_as, without_twins
 
-__all__ = ["Library", "SideError", "interleaved", "resolve", "resolve_both", "together"]
+__all__ = ["Library", "SideError", "interleaved", "recorded_as", "resolve", "resolve_both", "together"]
+
+LEAST_PAIRS = 3
+PAIR_SECONDS, PAUSE_SECONDS = 3600.0, 86400.0
+"""The most between the two rounds of a pair, and between pairs."""
 
 
 def resolve(
@@ -48,20 +52,10 @@ def side_of(text: str, library: Library) -> Side:
 
 
 def together(base: Side, head: Side) -> tuple[Side, Side]:
-    """Both sides without what they have twice, and with rounds that alternate in time paired.
-
-    A run under asv leaves a record and a result in asv's own files. Where both sides have both, the record is taken,
-    which tells more; where one of them has only asv's, that is.
-    """
-    ours, theirs = _twins(base), _twins(head)
-    dropped: set[Key] = set()
-    for asvs, recorded in {**ours, **theirs}.items():
-        both = all(recorded in side.series or _has_gap(side, recorded) for side in (base, head))
-        if both:
-            dropped.add(asvs)
-        elif asvs in base.series and asvs in head.series:
-            dropped.add(recorded)
-    return interleaved(_without(base, dropped), _without(head, dropped))
+    """Both sides without what they have twice, named alike, and with rounds that alternate in time paired."""
+    base, head = interleaved(*without_twins(base, head))
+    known = set(base.troubles)
+    return base, replace(head, troubles=tuple(one for one in head.troubles if one not in known))
 
 
 def interleaved(base: Side, head: Side) -> tuple[Side, Side]:
@@ -76,8 +70,11 @@ def interleaved(base: Side, head: Side) -> tuple[Side, Side]:
 
 
 def _in_turn(old: Sequence[Round], new: Sequence[Round]) -> tuple[list[Round], list[Round]] | None:
-    """Each side's rounds with pairs, where of every two rounds in time one is of each side; None where not."""
-    if len(old) != len(new) or len(old) < 2 or any(one.pair is not None for one in (*old, *new)):
+    """Each side's rounds with pairs, where of every two rounds in time one is of each side; None where not.
+
+    Rounds that merely alternate over days saw other conditions: the two of a pair are near to each other in time.
+    """
+    if len(old) != len(new) or len(old) < LEAST_PAIRS or any(one.pair is not None for one in (*old, *new)):
         return None
     ordered = sorted([*((one, 0) for one in old), *((one, 1) for one in new)], key=lambda each: each[0].when)
     if len({one.when for one, _ in ordered}) < len(ordered):
@@ -85,32 +82,10 @@ def _in_turn(old: Sequence[Round], new: Sequence[Round]) -> tuple[list[Round], l
     sides: tuple[list[Round], list[Round]] = ([], [])
     for number in range(0, len(ordered), 2):
         (first, of_first), (second, of_second) = ordered[number : number + 2]
-        if of_first == of_second:
+        if of_first == of_second or second.when - first.when > PAIR_SECONDS:
+            return None
+        if number and first.when - ordered[number - 1][0].when > PAUSE_SECONDS:
             return None
         sides[of_first].append(replace(first, pair=f"in turn:{number // 2}"))
         sides[of_second].append(replace(second, pair=f"in turn:{number // 2}"))
     return sides
-
-
-def _twins(side: Side) -> dict[Key, Key]:
-    """Of each asv series of a suite the key that a record of the same point has."""
-    return {key: other for key in side.series if (other := _recorded(key, side.series[key])) is not None}
-
-
-def _recorded(key: Key, series: Series) -> Key | None:
-    return recorded_as(key) if "environment" in series.grounds and "." in key.workload else None
-
-
-def recorded_as(key: Key) -> Key:
-    """`quantized.QnnInfer` in asv is `qnn-infer` in records, as `EnergySuite.name` makes it."""
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", key.workload.rpartition(".")[2]).lower()
-    return replace(key, workload=name)
-
-
-def _has_gap(side: Side, key: Key) -> bool:
-    return any(gap.key == key for gap in side.gaps)
-
-
-def _without(side: Side, keys: set[Key]) -> Side:
-    gaps: tuple[Gap, ...] = tuple(gap for gap in side.gaps if gap.key not in keys)
-    return replace(side, series={key: one for key, one in side.series.items() if key not in keys}, gaps=gaps)

@@ -20,16 +20,20 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file of a source: its name there, and its content, or why it cannot be read."""
+    """A file of a source: its name for people, its content, or why it cannot be read.
+
+    `path` is where it is in its source, for a name that has more than that.
+    """
 
     name: str
     content: bytes = b""
     problem: str = ""
+    path: str = ""
 
     @property
     def parts(self) -> list[str]:
-        """The folders of its name and the last part."""
-        return self.name.replace("\\", "/").split("/")
+        """The folders of its path and the last part."""
+        return (self.path or self.name).replace("\\", "/").split("/")
 
 
 def files_of(source: str, repository: Path) -> Iterator[File]:
@@ -62,10 +66,11 @@ def _wanted(name: str) -> bool:
     return (last.endswith(".json") or last == CANARY) and not last.startswith(".")
 
 
-def _of_folder(path: Path) -> Iterator[File]:
-    if path.is_file():
-        yield _read(path)
+def _of_folder(given: Path) -> Iterator[File]:
+    if not given.is_dir():
+        yield _read(given.parent.resolve() / given.name)
         return
+    path = given.resolve()
     for folder, below, names in os.walk(path):
         below.sort()
         yield from (_read(Path(folder, name)) for name in sorted(names) if _wanted(name))
@@ -105,11 +110,11 @@ def _blobs(repository: Path, branch: str, wanted: list[tuple[str, str]]) -> Iter
             process.stdin.flush()
             header = process.stdout.readline().split()
             if len(header) < 3:
-                yield File(name=f"{branch}:{name}", problem="git has lost it")
+                yield File(name=f"{branch}:{name}", path=name, problem="git has lost it")
                 continue
             content = process.stdout.read(int(header[2]))
             process.stdout.read(1)
-            yield File(name=f"{branch}:{name}", content=content)
+            yield File(name=f"{branch}:{name}", path=name, content=content)
 
 
 def _of_address(source: str) -> Iterator[File]:

@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from energybench.gating.by_seed import not_run
+from energybench.gating.cautions import below_resolution
 from energybench.gating.decide import Worsening, decide, rounds_needed, worsening
 from energybench.gating.effects import TINY, Effect, Untold
+from energybench.gating.exact import counts_of, exactly
 from energybench.gating.joining import Joined, verdict
-from energybench.gating.rules import Rules, absolute
+from energybench.gating.rules import Rules
 from energybench.gating.series import Floor, Series
 from energybench.gating.spending import SUSPECT, Stage
 from energybench.gating.trial import compare
@@ -30,14 +33,16 @@ class Weighed:
 def weigh(joined: Joined, rules: Rules, floors: Callable[[Series], Floor | None]) -> Weighed | Verdict:
     """The effect, or a verdict where the values are exact or nothing can be told."""
     base, head = joined.base, joined.head
-    exact = base.exact and head.exact
-    if exact and (old := _constant(base)) is not None and (new := _constant(head)) is not None:
-        return _exactly(joined, old, new, rules.margin(base))
+    if counts := counts_of(base, head):
+        return exactly(joined, counts, rules)
     margin = rules.margin(base, scattering=True)
-    effect = compare(base, head, floors, rules.confidence)
-    if isinstance(effect, Untold):
-        return verdict(base, head, "inconclusive", margin=margin, reason=effect.reason)
-    return Weighed(joined=joined, effect=effect, margin=margin)
+    unread = below_resolution(base, head)
+    effect = Untold(reason=unread) if unread else compare(base, head, floors, rules.confidence)
+    if isinstance(effect, Effect):
+        return Weighed(joined=joined, effect=effect, margin=margin)
+    lacking = _lacking(joined, rules)
+    reason = _said(lacking, effect.reason, joined.note)
+    return verdict(base, head, "not measured" if lacking else "inconclusive", margin=margin, reason=reason)
 
 
 def weighed_verdict(weighed: Weighed, rules: Rules, *, stage: Stage, family: int) -> Verdict:
@@ -47,10 +52,14 @@ def weighed_verdict(weighed: Weighed, rules: Rules, *, stage: Stage, family: int
     level, whole = rules.alpha * stage.share / family, rules.alpha / family
     confirmed = not stage.confirm or (seen.p < level and not seen.within and _confirmed(weighed, stage))
     word = decide(seen, level=level, gain_level=rules.alpha * stage.gains / family, confirmed=confirmed)
-    told: dict[str, Any] = {"reason": _certainly_within(seen, effect, whole)} if word == "pass" else {}
+    lacking = _lacking(weighed.joined, rules) if word != "regression" else ""
+    if lacking:
+        word = "not measured"
+    why = _certainly_within(seen, effect, whole) if word == "pass" else lacking
+    told: dict[str, Any] = {}
     if word == "inconclusive":
         needed = rounds_needed(effect, seen, level=whole, confidence=rules.confidence)
-        told = {"needed": needed, "suspect": seen.suspect, "reason": _open(seen, effect, needed)}
+        told, why = {"needed": needed, "suspect": seen.suspect}, _open(seen, effect, needed)
     return verdict(
         base,
         head,
@@ -59,9 +68,19 @@ def weighed_verdict(weighed: Weighed, rules: Rules, *, stage: Stage, family: int
         p=seen.p,
         rounds=effect.rounds,
         paired=effect.paired,
+        reason=_said(why, effect.note, weighed.joined.note),
         **_shown(effect),
         **told,
     )
+
+
+def _lacking(joined: Joined, rules: Rules) -> str:
+    """Seeds that head should have been run with; empty where it may miss them."""
+    return "" if rules.may_miss(joined.base.key) else not_run(joined.base, joined.head)
+
+
+def _said(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
 
 
 def _confirmed(weighed: Weighed, stage: Stage) -> bool:
@@ -77,29 +96,6 @@ def _confirmed(weighed: Weighed, stage: Stage) -> bool:
     if isinstance(effect, Untold):
         return False
     return worsening(effect, higher_is_better=base.higher_is_better, margin=0.0).p < SUSPECT
-
-
-def _exactly(joined: Joined, old: float, new: float, margin: float) -> Verdict:
-    """Equal numbers pass; what differs by more than the margin is a regression or an improvement."""
-    base, head = joined.base, joined.head
-    difference = 0.0 if abs(new - old) <= TINY * max(abs(old), abs(new)) else new - old
-    unit = 1.0 if absolute(base) else abs(old)
-    change = difference / unit if unit else math.copysign(math.inf, difference) if difference else 0.0
-    worse = -change if base.higher_is_better else change
-    finite = math.isfinite(change)
-    more: dict[str, Any] = {"change": change if finite else None, "margin": margin}
-    if worse > margin + TINY:
-        return verdict(base, head, "regression", reason="" if finite else "base is 0", **more)
-    if -worse > margin + TINY:
-        return verdict(base, head, "improvement", **more)
-    return verdict(base, head, "pass", reason="worse, and within the margin" if worse > TINY else "", **more)
-
-
-def _constant(series: Series) -> float | None:
-    """The one number that all its values are; None where they differ or are none."""
-    values = [value for one in series.rounds for value in one.values]
-    low, high = min(values), max(values)
-    return low if math.isfinite(low) and high - low <= TINY * max(abs(low), abs(high)) else None
 
 
 def _shown(effect: Effect) -> Mapping[str, Any]:

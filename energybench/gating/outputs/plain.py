@@ -23,7 +23,9 @@ def plain(judgement: Judgement) -> dict[str, object]:
             "points": [_point(one) for one in judgement.points],
             "accepted": [_accepted(one.accepted) | {"covers": one.key.label} for one in judgement.of("accepted")]
             + [_accepted(entry) | {"unused": why} for entry, why in judgement.idle],
-            "troubles": [{"path": str(one.path), "reason": one.reason} for one in judgement.troubles],
+            "troubles": [
+                {"path": str(one.path), "reason": one.reason, "left_out": one.left_out} for one in judgement.troubles
+            ],
         }
     )
 

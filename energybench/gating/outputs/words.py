@@ -79,9 +79,9 @@ def heading(judgement: Judgement) -> str:
 
 
 def notes(judgement: Judgement) -> list[str]:
-    """What stands beside the verdicts: entries that changed nothing, and files that were left out."""
+    """What stands beside the verdicts: entries that changed nothing, and files that something is wrong with."""
     idle = [f"accepted {entry.series} ({entry.reason}): {why}" for entry, why in judgement.idle]
-    return idle + [f"left out {trouble.path}: {trouble.reason}" for trouble in judgement.troubles]
+    return idle + [f"{'left out ' if one.left_out else ''}{one.path}: {one.reason}" for one in judgement.troubles]
 
 
 def sentences(judgement: Judgement) -> list[str]:
