@@ -290,6 +290,48 @@ def report(
     return build(load_settings({"records": records, "site": output}))
 
 
+@app.command()
+def figure(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="As --list prints it.")] = None,
+    records: Annotated[
+        Path | None, typer.Argument(metavar="[RECORDS]", help="A folder of records, or one record.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="pdf|svg|png", help="By default as the file is named, else pdf.")
+    ] = None,
+    output: Output = None,
+    columns: Annotated[int, typer.Option(min=1, max=2, help="Columns of a two-column paper.")] = 1,
+    workload: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where there are several.", autocompletion=_workload_names)
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where there are several: its id or name.")
+    ] = None,
+    panel: Annotated[str | None, typer.Option(metavar="NAME", help="This panel alone.")] = None,
+    dark: Annotated[bool, typer.Option("--dark", help="For a dark slide.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="The figures, and which these records fill.")] = False,
+) -> int:
+    """One figure for a paper: PDF, SVG or PNG at the width of one column or two, with fonts embedded."""
+    from energybench._commands import figure as figures
+    from energybench.config import load_settings
+
+    if show_list:
+        return figures.list_figures(load_settings({"records": records or (Path(name) if name else None)}))
+    if name is None:
+        raise typer.BadParameter("missing; name a figure that --list prints", param_hint="NAME")
+    return figures.draw(
+        name,
+        load_settings({"records": records}),
+        kind=form,
+        output=output,
+        columns=columns,
+        workload=workload,
+        machine=machine,
+        panel=panel,
+        dark=dark,
+    )
+
+
 app.add_typer(judging.app)
 
 

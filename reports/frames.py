@@ -1,20 +1,48 @@
-"""Records read back into a pandas frame: a row a record, plain SI numbers, the columns listed at `load`."""
+"""Records and asv results as pandas frames: plain SI numbers, the columns listed at `load` and at the long forms."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energybench.reports.long_frames import OF_ASV, commit_of, dated, tidy, traces, whole, windows
 from energybench.reports.numbers import bounds
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from energybench.reports.asv_frames import AsvValue
+
+__all__ = [
+    "COLUMNS",
+    "Contents",
+    "Found",
+    "Refused",
+    "Stored",
+    "commit_of",
+    "contents",
+    "data_name",
+    "frame",
+    "grouped",
+    "load",
+    "machine",
+    "newest",
+    "parameters",
+    "point_order",
+    "read",
+    "shown",
+    "tidy",
+    "title",
+    "traces",
+    "windows",
+]
 COLUMNS = (
     "id",
     "created",
     "machine",
+    "commit",
     "workload",
     "workload_version",
     "seed",
@@ -46,53 +74,131 @@ Found = tuple[list[Stored], list[Refused]]
 """What `read` gives."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Everything that `load` reads: records, values of asv, and files that are neither."""
+
+    stored: list[Stored]
+    asv: "list[AsvValue]"
+    refused: list[Refused]
+
+
 def load(path: str | Path) -> "pd.DataFrame":
-    """The records in a folder (searched with its subfolders) or in one file, a row each, oldest first.
+    """Records and asv results, a row each, oldest first.
 
     Columns, all in SI units and in this order:
-        id, created (UTC), machine (the machine's id), workload, workload_version, seed, quick;
+        id (of the record; of asv the name of its file), created (UTC; when it was measured), machine (its id; asv's
+        name of it), commit (the full hash; NA where files differed from it), workload, workload_version, seed, quick;
         `param.<name>` for each parameter that occurs;
         seconds and samples, over all the measured windows of the record;
         for each metric that occurs, `<metric>` (`joules_per_sample`, `accuracy`, …), `<metric>.low` and
         `<metric>.high` (its interval), `<metric>.provenance` (measured, estimated, simulated, modelled);
         flags (a tuple) and path.
-    What a record did not measure is NA there, never 0.
+    Where there are asv results, `committed` (the commit's date) and `environment` follow `commit`. A row of asv is one
+    combination of parameters of one commit; series that are not judged (rates, counts of operations) are not in it.
+    What was not measured is NA there, never 0.
+
+    Args:
+        path: a record, a result file of asv, a results_dir, a folder of records or of both (searched with its
+            subfolders), or a project's folder: its `.energybench/records` and the results_dir of its asv.conf.json.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
         ValueError: a file is damaged or of an unknown version; the message names it and says what to do.
     """
-    stored, refused = read(Path(path))
-    if refused:
-        more = f" ({len(refused) - 1} more like it)" if len(refused) > 1 else ""
-        raise ValueError(f"{refused[0].path}: {refused[0].reason}{more}")
-    return frame(stored)
+    found = contents(Path(path))
+    if found.refused:
+        more = f" ({len(found.refused) - 1} more like it)" if len(found.refused) > 1 else ""
+        raise ValueError(f"{found.refused[0].path}: {found.refused[0].reason}{more}")
+    return frame(found.stored, found.asv)
 
 
 def read(path: Path) -> Found:
-    """The records at `path`, oldest first, and the files that were refused."""
-    from energybench import store
+    """The records at `path`, oldest first, and the files that were refused; results of asv are among these."""
+    _check(path)
+    return _read([path])
 
+
+def contents(path: Path) -> Contents:
+    """Records and asv results at `path`, as `load` knows it, and the files that were refused."""
+    from energybench.reports import asv_frames
+
+    _check(path)
+    if path.is_file():
+        found = asv_frames.read_file(path)
+        stored, refused = _read([path]) if found is None else ([], [])
+        values, troubles = found or ([], [])
+        return Contents(stored=stored, asv=values, refused=[*refused, *map(_refusal, troubles)])
+    records, trees = _of_project(path) or (None, ())
+    if records is None:
+        below = asv_frames.places(path)
+        trees = below.trees
+        stored, refused = _read(below.files if trees else [path])
+        refused += [_closed(one) for one in below.closed] if trees else []
+    else:
+        stored, refused = _read([records] if records.exists() else [])
+    read_trees = [asv_frames.read_folder(one) for one in trees]
+    return Contents(
+        stored=stored,
+        asv=[value for values, _ in read_trees for value in values],
+        refused=[*refused, *(_refusal(one) for _, troubles in read_trees for one in troubles)],
+    )
+
+
+def _check(path: Path) -> None:
     if not path.exists():
         raise FileNotFoundError(
             f"no records at {path}: make some with `energybench run qnn-infer`, or name another path"
         )
-    found, problems = store.read_all(path)
-    stored = [Stored(path=one.path, record=one.record.to_json()) for one in found]
+
+
+def _of_project(path: Path) -> tuple[Path, tuple[Path, ...]] | None:
+    """The records and results_dirs of a project; None where the folder is none."""
+    from energybench.gating.library import CONFIGURATION, results_dir
+    from energybench.store import DEFAULT_RECORDS
+
+    if not (path / CONFIGURATION).is_file() and not (path / DEFAULT_RECORDS).is_dir():
+        return None
+    results = results_dir(path)
+    return path / DEFAULT_RECORDS, (results,) if results is not None and results.is_dir() else ()
+
+
+def _read(paths: Iterable[Path]) -> Found:
+    from energybench import store
+
+    found = list(chain.from_iterable(map(store.iter_records, paths)))
+    stored = [Stored(path=one.path, record=one.record.to_json()) for one in found if isinstance(one, store.Stored)]
     stored.sort(key=lambda one: (one.record["created"], one.record["id"]))
+    problems = [one for one in found if isinstance(one, store.Problem)]
     refused = [Refused(path=one.path, reason=f"{one.reason}. {one.remedy}".rstrip(". ") + ".") for one in problems]
     return stored, refused
 
 
-def frame(stored: Sequence[Stored]) -> "pd.DataFrame":
-    """The frame of `load`, from records already read."""
+def _refusal(trouble: Any) -> Refused:
+    return Refused(path=trouble.path, reason=f"{trouble.reason.rstrip('.')}.")
+
+
+def _closed(error: OSError) -> Refused:
+    from energybench.store import why
+
+    return Refused(path=Path(error.filename), reason=f"cannot be read ({why(error)}). Make it readable.")
+
+
+def frame(stored: Sequence[Stored], asv: "Iterable[AsvValue]" = ()) -> "pd.DataFrame":
+    """The frame of `load`, from what was read already."""
     import pandas as pd
 
-    table = pd.DataFrame([_row(one) for one in stored])
+    from energybench.reports import asv_frames
+
+    rows = [*(_row(one) for one in stored), *asv_frames.wide(asv)]
+    if len(rows) > len(stored):
+        rows.sort(key=lambda row: (row["created"] or row.get("committed") or "", row["id"]))
+    table = pd.DataFrame(rows)
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    table["created"] = pd.to_datetime(table["created"], utc=True, format="ISO8601")
-    return table[_ordered([str(name) for name in table.columns])]
+    table = table.assign(**{name: table.get(name) for name in COLUMNS if name not in (*table.columns, "commit")})
+    dated(table)
+    return whole(table[_ordered([str(name) for name in table.columns])])
 
 
 def parameters(table: "pd.DataFrame") -> list[str]:
@@ -168,9 +274,9 @@ def shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _row(stored: Stored) -> dict[str, object]:
+def _row(stored: Stored) -> dict[str, Any]:
     record = stored.record
-    row: dict[str, object] = {
+    row: dict[str, Any] = {
         "id": record["id"],
         "created": record["created"],
         "machine": record["machine"]["id"],
@@ -179,6 +285,7 @@ def _row(stored: Stored) -> dict[str, object]:
         "seed": record["seed"],
         "quick": record["quick"],
     }
+    row |= {"commit": commit} if (commit := commit_of(record)) else {}
     row |= {f"param.{name}": value for name, value in record["parameters"].items()}
     row |= {"seconds": record["seconds"], "samples": record["samples"]}
     for metric, result in record["results"].items():
@@ -192,8 +299,8 @@ def _row(stored: Stored) -> dict[str, object]:
 
 def _ordered(names: list[str]) -> list[str]:
     """Who, parameters, amounts, metrics by name with their interval beside them, then flags and path."""
-    who, amounts, last = COLUMNS[:7], COLUMNS[7:9], COLUMNS[9:]
+    who, amounts, last = (*COLUMNS[:4], *OF_ASV, *COLUMNS[4:8]), COLUMNS[8:10], COLUMNS[10:]
     settings = sorted(name for name in names if name.startswith("param."))
-    rest = sorted({name.split(".", 1)[0] for name in names} - set(COLUMNS) - {"param"})
+    rest = sorted({name.split(".", 1)[0] for name in names} - {*COLUMNS, *OF_ASV, "param"})
     metrics = [f"{one}{part}" for one in rest for part in ("", ".low", ".high", ".provenance")]
     return [name for name in (*who, *settings, *amounts, *metrics, *last) if name in names]

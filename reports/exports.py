@@ -1,0 +1,115 @@
+"""A frame as files beside a page: CSV, strict JSON, and Parquet with pyarrow; equal frames give equal bytes."""
+
+import datetime as dt
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WITHOUT = "no Parquet file: pyarrow is not installed; pip install 'energybench[store]' brings it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The files that were written, and why one was not; `left_out` is empty where none was."""
+
+    files: tuple[Path, ...]
+    left_out: str = ""
+
+
+def export(table: "pd.DataFrame", folder: Path, name: str) -> Exported:
+    """Write a frame as `name`.csv, `name`.json and `name`.parquet.
+
+    CSV has an empty field for what is absent, JSON (a list of objects, no NaN) has no key for it, Parquet a null.
+    Moments are ISO 8601 in UTC, floats have all their digits, lists are words with spaces between. A file that would
+    stay as it is, is not touched; a Parquet file of an earlier run goes where this one cannot write it.
+
+    Args:
+        table: one column a name.
+        folder: made where it is missing.
+        name: of the files, without a suffix.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = _plain(table)
+    contents = {"csv": to_csv(plain), "json": to_json(plain)}
+    parquet = to_parquet(plain)
+    if parquet is None:
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
+    else:
+        contents["parquet"] = parquet
+    files = tuple(_write(folder / f"{name}.{suffix}", content) for suffix, content in contents.items())
+    return Exported(files=files, left_out=WITHOUT if parquet is None else "")
+
+
+def to_csv(table: "pd.DataFrame") -> bytes:
+    """UTF-8, a line a row."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def to_json(table: "pd.DataFrame") -> bytes:
+    """A list of objects, a line a row; a number that is not finite is refused with ValueError."""
+    names = [str(name) for name in table.columns]
+    columns = [_values(table[name]) for name in table.columns]
+    lines = [
+        json.dumps({name: value for name, value in zip(names, row, strict=True) if value is not None}, allow_nan=False)
+        for row in zip(*columns, strict=True)
+    ]
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode() if lines else b"[]\n"
+
+
+def to_parquet(table: "pd.DataFrame") -> bytes | None:
+    """Compressed by zstd; None without pyarrow. A column of numbers and words has words."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        return None
+    columns = {str(name): pa.array(_typed(_values(table[name]), table[name])) for name in table.columns}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _plain(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Moments as text, lists as words."""
+    from pandas.api.types import is_datetime64_any_dtype, is_object_dtype
+
+    changed: dict[str, Any] = {}
+    for name in table.columns:
+        column = table[name]
+        if is_datetime64_any_dtype(column):
+            changed[str(name)] = [None if one is None else _moment(one) for one in _values(column)]
+        elif is_object_dtype(column) and any(isinstance(one, list | tuple) for one in column):
+            changed[str(name)] = [" ".join(map(str, one)) if isinstance(one, list | tuple) else one for one in column]
+    return table.assign(**changed)
+
+
+def _moment(when: dt.datetime) -> str:
+    return when.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _values(column: "pd.Series[Any]") -> list[Any]:
+    """Python's own values; None for what is absent."""
+    absent = column.isna().tolist()
+    return [None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)]
+
+
+def _typed(values: list[Any], column: "pd.Series[Any]") -> list[Any]:
+    """Values of one type, as Parquet wants them: words where they differ, floats where some are not whole."""
+    if str(column.dtype) != "object":
+        return values
+    kinds = {type(one) for one in values if one is not None}
+    if kinds == {int, float} and all(math.isfinite(one) for one in values if one is not None):
+        return [None if one is None else float(one) for one in values]
+    return values if len(kinds) < 2 else [None if one is None else str(one) for one in values]
+
+
+def _write(path: Path, content: bytes) -> Path:
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
+    return path
