@@ -3,8 +3,10 @@
     python tests/bench/distributed_computing.py --output docs/results/distributed-computing.json
 
 Isolated nodes send nothing: what is left of a step is computing, on cores that are shared. The model takes the
-processor seconds of a step of one node alone, times the nodes over the cores. `cores` is what this host gave meanwhile:
-as many busy loops as there are nodes, after each training, say how many cores' worth of seconds they got.
+processor seconds of a step of one node alone, times the nodes over the cores. `shared` takes those of a step of a node
+among as many as share the cores: what shared caches cost is in them, what taking turns costs is not. `cores` is what
+this host gave meanwhile: as many busy loops as there are nodes, after each training, say how many cores' worth of
+seconds they got.
 """
 
 import argparse
@@ -43,11 +45,11 @@ def main() -> int:
             task.close()
     alone = statistics.median(one["cpu_seconds"] for one in found[1])
     rows = [_row(nodes, found[nodes], alone) for nodes in counts]
-    print(f"{'nodes':<8}{'cores':<8}{'ms a step':<14}{'model':<10}error")
+    print(f"{'nodes':<8}{'cores':<8}{'ms a step':<14}{'model':<10}{'error':<10}{'shared':<10}error")
     for row in rows:
         print(
             f"{row['nodes']:<8}{row['cores']:<8.2f}{1e3 * row['seconds']:<14.3f}{1e3 * row['model_seconds']:<10.3f}"
-            f"{row['error']:+.1%}"
+            f"{row['error']:<+10.1%}{1e3 * row['shared_seconds']:<10.3f}{row['shared_error']:+.1%}"
         )
     if arguments.output:
         told = {"settings": {"steps": arguments.steps, "hidden": arguments.hidden}, "cpu_seconds_alone": alone}
@@ -88,13 +90,17 @@ def _burn(seconds: float) -> float:
 def _row(nodes: int, rounds: list[dict[str, float]], alone: float) -> dict[str, float]:
     cores = min(statistics.median(one["cores"] for one in rounds), float(os.cpu_count() or 1))
     seconds = statistics.median(one["seconds"] for one in rounds)
-    model = alone * max(1.0, nodes / max(cores, 1.0)) if nodes > 1 else alone
+    turns = max(1.0, nodes / max(cores, 1.0)) if nodes > 1 else 1.0
+    model, own = alone * turns, statistics.median(one["cpu_seconds"] for one in rounds)
     return {
         "nodes": nodes,
         "cores": cores,
         "seconds": seconds,
         "model_seconds": model,
         "error": model / seconds - 1,
+        "cpu_seconds": own,
+        "shared_seconds": own * turns,
+        "shared_error": own * turns / seconds - 1,
     }
 
 
