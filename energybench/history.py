@@ -21,7 +21,7 @@ from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
 from energybench.gating.library import Library
 from energybench.gating.line import Line, Row, rows_of
-from energybench.gating.observed import Observation, Track, observe
+from energybench.gating.observed import Observation, Observed, Track, observe
 from energybench.gating.rules import Rules, absolute, path_of
 from energybench.gating.series import Floor, Key, Series, Trouble
 from energybench.gating.sides import recorded_as
@@ -98,7 +98,14 @@ class History:
     troubles: tuple[Trouble, ...] = ()
 
 
-def history(library: Library, *, branch: str = "HEAD", since: str | None = None, pattern: str = "*") -> History:
+def history(
+    library: Library,
+    *,
+    branch: str = "HEAD",
+    since: str | None = None,
+    pattern: str = "*",
+    observed: Observed | None = None,
+) -> History:
     """Find the changes of all series of a library.
 
     Args:
@@ -106,11 +113,12 @@ def history(library: Library, *, branch: str = "HEAD", since: str | None = None,
         branch: whose commits, in git's order.
         since: a commit, or a day as 2027-01-31: what came before is not told.
         pattern: a glob of labels or paths of series.
+        observed: all values of the library, where they were read already.
 
     Raises:
         CommitError: there is no such branch, or `since` is neither a commit nor a day.
     """
-    observed = observe(library)
+    observed = observed or observe(library)
     line = Line(library.repository, branch, observed)
     tracks = [
         one

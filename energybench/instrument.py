@@ -177,8 +177,11 @@ def _measured(channel: Channel, asked: Mapping[str, Any]) -> dict[str, Any]:
         )
     if outcome.failures:
         raise outcome.failures[0].error
-    record = parse({**outcome.records[0].to_json(), **asked["tags"]})
-    return {"metrics": samples(record), "record": str(store.write(record))}
+    record, path = outcome.records[0], outcome.paths[0]
+    if asked["tags"]:
+        record = parse({**record.to_json(), **asked["tags"]})
+        path = store.write(record)
+    return {"metrics": samples(record), "record": str(path)}
 
 
 @contextmanager

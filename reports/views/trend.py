@@ -64,7 +64,7 @@ def view(library: Library | None, *, observed: Observed | None = None, found: Hi
     if library is None:
         return View(name="trend", title=_TITLE, answers=_ANSWERS, frame=framed(COLUMNS, ()), empty=EMPTY)
     seen = observed or observe(library)
-    changed = found or history(library)
+    changed = found or history(library, observed=seen)
     told = [one for one in curves(library, seen, changed) if len(one.values) > 1]
     names = key_names(one.track.key for one in told)
     drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:MOST_DRAWN], 1)}
