@@ -277,17 +277,33 @@ def _one_of(
 @app.command()
 def report(
     records: Annotated[
-        Path | None, typer.Argument(metavar="RECORDS", help="A folder of records, or one record.")
+        Path | None,
+        typer.Argument(metavar="RECORDS", help="Records, results of asv, a collection of both, or a project."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder of the site.")
     ] = None,
+    single_file: Annotated[
+        Path | None, typer.Option("--single-file", metavar="FILE", help="Also write the whole site as this one file.")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve it on loopback; open pages reload when records arrive.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="To serve on; 0 for any that is free.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Draw everything again, not only what changed.")] = False,
+    title: Annotated[str | None, typer.Option(help="Of the report, and what it is cited by.")] = None,
+    author: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="'Family, Given', or a group; may be repeated.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(metavar="URL", help="Where it is published, for its badges.")] = None,
 ) -> int:
-    """Records to a static page that works offline; prints its path and a table."""
-    from energybench._commands.report import build
+    """Records and asv results to a static site that works offline; prints its path and a table."""
+    from energybench._commands.report import Wanted, build
     from energybench.config import load_settings
 
-    return build(load_settings({"records": records, "site": output}))
+    flags = {"records": records, "site": output, "title": title, "authors": author, "address": address}
+    wanted = Wanted(single_file=single_file, serve=serve, port=port, fresh=fresh)
+    return build(load_settings(flags), wanted)
 
 
 @app.command()

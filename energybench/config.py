@@ -47,6 +47,9 @@ class Settings:
         require: the provenance that every record must have.
         table: the energy table of modelled joules.
         energy_to_accuracy: train from scratch to this held-out accuracy instead of measuring steps.
+        title: of a report; what it is cited by.
+        authors: of a report, `Family, Given` each, or the name of a group; in one text `;` stands between them.
+        address: where a report is published.
     """
 
     probes: tuple[str, ...] = ()
@@ -62,6 +65,9 @@ class Settings:
     require: str | None = None
     table: str | None = None
     energy_to_accuracy: float | None = None
+    title: str = ""
+    authors: tuple[str, ...] = ()
+    address: str = ""
 
 
 def load_settings(
@@ -170,6 +176,13 @@ def _list(value: object, where: str) -> tuple[str, ...]:
     return tuple(name.strip() for part in parts for name in part.split(",") if name.strip())
 
 
+def _names(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, str | list | tuple):
+        raise SettingError(f"{where} is {value!r}; give a list of names, or one text with ; between them")
+    parts = value.split(";") if isinstance(value, str) else [part for one in value for part in str(one).split(";")]
+    return tuple(filter(None, map(str.strip, parts)))
+
+
 def _provenance(value: object, where: str) -> str:
     if value not in ("measured", "simulated", "estimated"):
         raise SettingError(f"{where} is {value!r}; give measured, simulated or estimated")
@@ -198,5 +211,8 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "require": _provenance,
     "table": _text,
     "energy_to_accuracy": _share,
+    "title": _text,
+    "authors": _names,
+    "address": _text,
 }
 assert set(READERS) == {field.name for field in fields(Settings)}

@@ -20,11 +20,10 @@ from energybench.gating.changes import Levels, exact_levels, levels_of, noise_of
 from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
 from energybench.gating.library import Library
-from energybench.gating.line import Line, Row, rows_of
+from energybench.gating.line import Laid, Line, Row, lay
 from energybench.gating.observed import Observation, Observed, Track, observe
 from energybench.gating.rules import Rules, absolute, path_of
 from energybench.gating.series import Floor, Key, Series, Trouble
-from energybench.gating.sides import recorded_as
 
 EXACT_FAMILIES = ("modelled", "size")
 RULES = Rules()
@@ -105,6 +104,7 @@ def history(
     since: str | None = None,
     pattern: str = "*",
     observed: Observed | None = None,
+    laid: Laid | None = None,
 ) -> History:
     """Find the changes of all series of a library.
 
@@ -114,22 +114,22 @@ def history(
         since: a commit, or a day as 2027-01-31: what came before is not told.
         pattern: a glob of labels or paths of series.
         observed: all values of the library, where they were read already.
+        laid: the same along the commits of the branch, where they were laid already.
 
     Raises:
         CommitError: there is no such branch, or `since` is neither a commit nor a day.
     """
     observed = observed or observe(library)
-    line = Line(library.repository, branch, observed)
-    tracks = [
-        one
-        for one in _once(observed.tracks)
-        if any(fnmatchcase(name, pattern) for name in (one.key.label, path_of(one.key)))
-    ]
+
+    def wanted(track: Track) -> bool:
+        return any(fnmatchcase(name, pattern) for name in (track.key.label, path_of(track.key)))
+
+    laid = laid or lay(library.repository, observed, branch=branch, wanted=wanted)
+    line, rows = laid.line, laid.rows
     floor_of = floors(library, observed)
     first = line.first_after(since)
     changes: list[Change] = []
     steps: Counter[tuple[tuple[str, ...], int, int]] = Counter()
-    rows = [row for track in tracks for row in rows_of(track, line)]
     for row in rows:
         found, seams = _walk(row, line, floor_of, len(rows))
         changes += [one for one in found if line.rank[one.commit.hash] >= first]
@@ -150,17 +150,6 @@ def history(
 
 
 _Seam = tuple[tuple[str, ...], int, int]
-
-
-def _once(tracks: Sequence[Track]) -> list[Track]:
-    """Without the asv series that records tell of as well, for each of their commits: a run under asv leaves both."""
-    commits = {(one.key, one.provenance): {each.commit for each in one.observations} for one in tracks}
-
-    def told_twice(one: Track) -> bool:
-        twin = recorded_as(one.key)
-        return twin != one.key and commits[one.key, one.provenance] <= commits.get((twin, one.provenance), set())
-
-    return [one for one in tracks if not told_twice(one)]
 
 
 def _walk(
@@ -184,7 +173,7 @@ def _changes(
     row: Row, piece: list[Observation], line: Line, floor_of: Callable[[Series], Floor | None], rows: int
 ) -> list[Change]:
     commits = [(name, list(group)) for name, group in groupby(piece, key=lambda one: one.commit)]
-    values = [statistics.fmean(one.value for one in group) for _, group in commits]
+    values = [_mean(group) for _, group in commits]
     if len(values) < 2:
         return []
     series = _as_series(row.track, piece[-1].context)
@@ -212,6 +201,10 @@ def _changes(
             )
         )
     return changes
+
+
+def _mean(group: Sequence[Observation]) -> float:
+    return group[0].value if len(group) == 1 else statistics.fmean(one.value for one in group)
 
 
 class _Told(NamedTuple):

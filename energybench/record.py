@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from energybench.model import Provenance
 
@@ -118,6 +118,14 @@ class Window(Part):
     communication: dict[str, float] | None = None
     training_pass: Count | None = None
     accuracy: float | None = None
+
+    @model_validator(mode="after")
+    def _total_is_of_its_domains(self) -> "Window":
+        named = self.total.domains if self.total else []
+        missing = [name for name in named if not isinstance(self.domains.get(name), DomainEnergy)]
+        if missing:
+            raise ValueError(f"the total of a window is over {', '.join(missing)}, of which it has no joules")
+        return self
 
 
 class Idle(Part):

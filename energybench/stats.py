@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from energybench import student
+
 CONFIDENCE = 0.95
 # Scales the median absolute deviation to the standard deviation of a normal distribution.
 NORMAL_MAD = 1.482602218505602
@@ -68,11 +70,7 @@ def combined_interval(
 
 def t_factor(degrees: float, confidence: float = CONFIDENCE) -> float:
     """How many standard uncertainties reach to either side at this confidence."""
-    if math.isinf(degrees) or degrees > 1e6:
-        return statistics.NormalDist().inv_cdf((1 + confidence) / 2)
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, (1 + confidence) / 2))
+    return student.quantile(degrees, (1 + confidence) / 2)
 
 
 def bootstrap(

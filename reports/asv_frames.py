@@ -136,6 +136,11 @@ def _who(one: AsvValue) -> dict[str, object]:
     }
 
 
+def values_of(result: Result, index: Index) -> list[AsvValue]:
+    """The values of a result file that was read; damaged rows are left out."""
+    return list(_values(result, index, []))
+
+
 def _values(result: Result, index: Index, troubles: list[Trouble]) -> Iterator[AsvValue]:
     committed = _moment(result.when)
     damaged: list[Damaged] = []

@@ -4,8 +4,8 @@ In asv.conf.json, with the dot that asv wants before a module of another package
 
     "plugins": [".energybench.reports.asv_plugin"]
 
-Below html_dir it writes energy/index.html (asv's series over commits) and energy/report/ (the records), links them from
-asv's navigation, and replaces the regressions of series where higher is better: asv takes a rise for one.
+Below html_dir it writes the energy report of asv's results and of the records into energy/, links it from asv's
+navigation, and replaces the regressions of series where higher is better: asv takes a rise for one.
 """
 
 import json
@@ -128,11 +128,14 @@ def _reversed(one: Regression) -> Regression:
 
 def _write_pages(conf: Any, site: Path) -> None:
     from energybench.config import load_settings
-    from energybench.reports import asv_pages, site_builder
+    from energybench.reports import site_builder
+    from energybench.reports.about import About
+    from energybench.reports.evidence import Places
 
     told = load_settings({})
-    asv_pages.build(project=str(conf.project), repository=_repository(conf), results=Path(conf.results_dir), site=site)
-    site_builder.build(told.records, site / "report")
+    where = Places(records=told.records, repository=_repository(conf), results=Path(conf.results_dir))
+    about = About(title=told.title or f"Energy of {conf.project}", authors=told.authors, address=told.address)
+    site_builder.build(told.records, site, where=where, about=about)
 
 
 def _repository(conf: Any) -> Path:

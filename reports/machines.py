@@ -14,6 +14,7 @@ def machines(stored: Sequence[Stored]) -> list[dict[str, Any]]:
     newest = {machine(one.record): one.record for one in stored}
     return [
         {
+            "key": key,
             "id": anchor(key),
             "name": title(record),
             "facts": facts({key: value for key, value in record["machine"].items() if key != "name"}),

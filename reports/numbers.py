@@ -23,11 +23,24 @@ COVERAGE = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One number as a page prints it: `text` has its unit; `interval` is empty where none was stated."""
+    """One number as a page prints it.
+
+    Attributes:
+        text: has its unit.
+        interval: empty where none was stated.
+        provenance: where it comes from.
+        value: in plain SI units, by which a table is sorted; None where there is none.
+    """
 
     text: str
     interval: str
     provenance: str
+    value: float | None = None
+
+    @property
+    def plain(self) -> str:
+        """The value for a page's markup; empty without one."""
+        return "" if self.value is None else f"{self.value:.6g}"
 
 
 def prefix(value: float) -> tuple[float, str]:
@@ -86,7 +99,8 @@ def show(result: Mapping[str, object], *, percent: bool = False) -> Shown:
     unit = "%" if percent else short(str(result.get("unit", "")))
     limits = bounds(result)
     interval = span(*limits, unit, like=value) if limits and limits[0] != limits[1] else ""
-    return Shown(text=quantity(value, unit), interval=interval, provenance=str(result.get("provenance", "measured")))
+    provenance = str(result.get("provenance", "measured"))
+    return Shown(text=quantity(value, unit), interval=interval, provenance=provenance, value=value)
 
 
 def short(unit: str) -> str:

@@ -1,6 +1,6 @@
 """Figures into files for light and dark pages, and what the page's template must know of each."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +13,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING, VIEW = (
+ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING = (
     "energy-accuracy-",
     "against-bits-",
     "relaxation-",
     "analog-",
     "to-accuracy-",
     "scaling-",
-    "view-",
 )
-"""How the names of our figures begin: those of an earlier run are removed, other files stay."""
+"""How the names of files begin."""
 
 
 def energy_accuracy(
@@ -97,15 +96,6 @@ def to_accuracy(stored: Sequence[Stored], name: str, site: Path) -> list[dict[st
         return targets.figures(stored, dark=dark)
 
     return _both(draw, f"{TARGET}{name}", site, lambda kind: targets.alt(stored, kind))
-
-
-def remove_stale(site: Path, shown: Iterable[Mapping[str, Any]]) -> None:
-    """Remove figures of ours that no page shows any more."""
-    kept = {Path(one[tone]).name for one in shown for tone in ("light", "dark")}
-    for start in (ENERGY, BITS, RELAXATION, ANALOG, TARGET, SCALING, VIEW):
-        for file in (site / "figures").glob(f"{start}*.svg"):
-            if file.name not in kept:
-                file.unlink()
 
 
 def _both(

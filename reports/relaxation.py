@@ -1,14 +1,15 @@
 """What records say of a relaxation, sweep by sweep: residual, active samples, and joules shared out by time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.bits import settings
-from energybench.reports.figures import KINDS, MOST_LABELS
+from energybench.reports.figures import INK, KINDS, MOST_LABELS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, widened
+from energybench.reports.views.drawing import ground, outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 DASHES = {"median": "-", "largest": "--"}
 NEEDED = ("sweep", "active", "residual_median", "residual_max", "seconds")
+FREE = "free"
+"""The phase of sweeps that nothing nudges: of all of them where a record names none."""
+SHADES = (0.07, 0.2)
+"""Of phases, in turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,15 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A phase, from its first sweep to its last."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One panel against sweeps: its name in files, its heading, what its axis says, and the unit of that."""
 
@@ -47,7 +61,7 @@ class Panel:
 
 def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
     """The panels that these records fill, by name: residual, active samples, and one for each kind of joule."""
-    records = [one.record for one in stored if _trace(one.record)]
+    records = [one.record for one in stored if trace(one.record)]
     words = settings([record["parameters"] for record in records])
     told = list(zip(records, words, strict=True))
     made = [
@@ -58,9 +72,49 @@ def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
     return {panel.name: (panel, curves) for panel, curves in made if curves}
 
 
-def figures(stored: Sequence[Stored], *, dark: bool = False) -> "dict[str, Figure]":
-    """A figure for each panel of `panels`."""
-    return {name: _figure(panel, curves, dark=dark) for name, (panel, curves) in panels(stored).items()}
+def figures(
+    stored: Sequence[Stored], *, dark: bool = False, where: str = "", without: Collection[str] = ()
+) -> "dict[str, Figure]":
+    """A figure for each panel of `panels`, with its phases shaded.
+
+    Args:
+        stored: records of one workload on one machine.
+        dark: ink for a dark page.
+        where: what stands in headings after their own words.
+        without: names of panels that are not wanted.
+    """
+    phases = spans(stored)
+    return {
+        name: _figure(panel, curves, phases, where, dark=dark)
+        for name, (panel, curves) in panels(stored).items()
+        if name not in without
+    }
+
+
+def spans(stored: Sequence[Stored]) -> list[Span]:
+    """The phases of these relaxations, where they are the same in all; of one phase alone, up to the longest."""
+    found = [_spans(told) for one in stored if (told := trace(one.record))]
+    names = {one.name for phases in found for one in phases}
+    if len(names) == 1:
+        return [max((one for phases in found for one in phases), key=lambda one: one.last)]
+    return found[0] if found and all(one == found[0] for one in found) else []
+
+
+def _spans(told: Mapping[str, Any]) -> list[Span]:
+    sweeps, names = told["sweep"], phases_of(told)
+    found: list[Span] = []
+    for sweep, name in zip(sweeps, names, strict=True):
+        begun = found and found[-1].name == name
+        first = found.pop().first if begun else sweep
+        found.append(Span(name=name, first=first, last=sweep))
+    return found
+
+
+def phases_of(told: Mapping[str, Any]) -> list[str]:
+    """The phase of each sweep of a trace."""
+    names = told.get("phase")
+    length = len(told["sweep"])
+    return [str(name) for name in names] if isinstance(names, list) and len(names) == length else [FREE] * length
 
 
 def alt(stored: Sequence[Stored], name: str) -> str:
@@ -74,7 +128,7 @@ def alt(stored: Sequence[Stored], name: str) -> str:
     return f"{told}{f' ({first.term})' if first.term else ''}."
 
 
-def _trace(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def trace(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The sweeps that a record tells of; None where it tells of none, or tells it in another form."""
     found = (record.get("details") or {}).get("relaxation")
     if not isinstance(found, Mapping) or not all(isinstance(found.get(name), list) for name in NEEDED):
@@ -89,27 +143,30 @@ Told = Sequence[tuple[Mapping[str, Any], str]]
 
 def _residuals(told: Told) -> Iterator[Curve]:
     for record, setting in told:
-        trace = record["details"]["relaxation"]
+        sweeps = record["details"]["relaxation"]
         for term, name in (("median", "residual_median"), ("largest", "residual_max")):
-            yield from _curve(setting, term, trace["sweep"], trace[name])
+            yield from _curve(setting, term, sweeps["sweep"], sweeps[name])
 
 
 def _active(told: Told) -> Iterator[Curve]:
     for record, setting in told:
-        trace = record["details"]["relaxation"]
-        yield from _curve(setting, "", trace["sweep"], trace["active"])
+        sweeps = record["details"]["relaxation"]
+        yield from _curve(setting, "", sweeps["sweep"], sweeps["active"])
 
 
 def _joules(told: Told, kind: str) -> Iterator[Curve]:
     """Joules a sample × the share of the time that has passed: nobody metered a sweep by itself."""
-    metric = KINDS[kind][0]
     for record, setting in told:
-        result = record["results"].get(metric)
-        trace = record["details"]["relaxation"]
-        if result is None or result["provenance"] != kind or not trace["seconds"][-1] > 0:
-            continue
-        shares = [seconds / trace["seconds"][-1] for seconds in trace["seconds"]]
-        yield from _curve(setting, "", trace["sweep"], [share * float(result["value"]) for share in shares])
+        if so_far := joules_so_far(record, kind):
+            yield from _curve(setting, "", record["details"]["relaxation"]["sweep"], so_far)
+
+
+def joules_so_far(record: Mapping[str, Any], kind: str) -> list[float]:
+    """Joules a sample up to the end of each sweep of its trace; empty where it has none of this kind."""
+    result, seconds = record["results"].get(KINDS[kind][0]), record["details"]["relaxation"]["seconds"]
+    if result is None or result["provenance"] != kind or not seconds[-1] > 0:
+        return []
+    return [passed / seconds[-1] * float(result["value"]) for passed in seconds]
 
 
 def _curve(setting: str, term: str, sweeps: Sequence[int], values: Sequence[float]) -> Iterator[Curve]:
@@ -128,19 +185,22 @@ def _joule_panel(kind: str) -> Panel:
     )
 
 
-def _figure(panel: Panel, curves: Sequence[Curve], *, dark: bool) -> "Figure":
+def _figure(panel: Panel, curves: Sequence[Curve], phases: Sequence[Span], where: str, *, dark: bool) -> "Figure":
     names = list(dict.fromkeys(curve.setting for curve in curves))
     inks = dict(zip(names, colours(len(names), dark=dark), strict=True))
     marks = dict(zip(names, (MARKERS[number % len(MARKERS)] for number in range(len(names))), strict=True))
-    with panel_axes(panel.heading, "sweep", panel.label, dark=dark) as (figure, axis):
+    with panel_axes(f"{panel.heading}{where}", "sweep", panel.label, dark=dark) as (figure, axis):
         if "\n" in panel.label:
             axis.yaxis.label.set_fontsize(9.5)  # two lines, beside ticks with their unit
             axis.yaxis.labelpad = 1
         for curve in curves:
             few = {"marker": marks[curve.setting], "markersize": 5} if curve.term != "largest" else {}
             look: dict[str, Any] = {"color": inks[curve.setting], "linestyle": DASHES.get(curve.term, "-")} | few
-            axis.plot(curve.sweeps, curve.values, markevery=_every(curve), linewidth=1.6, **look)
+            line = outline(list(zip(curve.sweeps, curve.values, strict=True)))
+            x, y = zip(*line, strict=True)
+            axis.plot(x, y, markevery=_every(line), linewidth=1.6, **look)
         _scale(axis, panel, curves)
+        _shade(axis, phases, str(INK[dark]["muted"]), dark=dark)
         entries = [
             (name, {"color": inks[name], "marker": marks[name]}) for name in names[:MOST_LABELS] if len(names) > 1
         ]
@@ -151,9 +211,27 @@ def _figure(panel: Panel, curves: Sequence[Curve], *, dark: bool) -> "Figure":
     return figure
 
 
-def _every(curve: Curve) -> int:
+def _every(line: Sequence[Any]) -> int:
     """A mark at every so many sweeps: a hundred of them would hide the line."""
-    return max(1, len(curve.sweeps) // 12)
+    return max(1, len(line) // 12)
+
+
+def _shade(axis: "Axes", phases: Sequence[Span], ink: str, *, dark: bool) -> None:
+    """Each phase as a band with its name, where curves of residuals and of joules leave most room."""
+    for number, one in enumerate(phases):
+        begin, end = one.first - 0.5, one.last + 0.5
+        axis.axvspan(begin, end, color=ink, alpha=SHADES[number % len(SHADES)], linewidth=0, zorder=0)
+        axis.text(
+            (begin + end) / 2,
+            0.03,
+            one.name,
+            transform=axis.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            color=ink,
+            bbox=ground(dark=dark),
+        )
 
 
 def _scale(axis: "Axes", panel: Panel, curves: Sequence[Curve]) -> None:

@@ -4,8 +4,8 @@ Any record is taken that has the parameters `nodes` and `strategy`. What was mod
 `workloads/distributed/scaling.py` writes it: it has a panel of its own, or stands beyond the most nodes measured.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -98,22 +98,51 @@ PANELS = (
 
 def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
     """The panels that these records fill, by name."""
-    records = [one.record for one in stored if _nodes(one.record) and _strategy(one.record)]
-    beside = [{name: value for name, value in one["parameters"].items() if name not in AXES} for one in records]
-    told = [(one, _named(one, words)) for one, words in zip(records, settings(beside), strict=True)]
+    records = [one.record for one in stored if scales(one.record)]
+    told = list(zip(records, curve_names(records), strict=True))
     made = [(panel, [*_measured(told, panel), *_modelled(told, panel)]) for panel in PANELS]
     return {panel.name: (panel, curves) for panel, curves in made if curves}
 
 
-def figures(stored: Sequence[Stored], *, dark: bool = False) -> "dict[str, Figure]":
-    """A figure for each panel of `panels`."""
+def ordered(strategies: Mapping[str, str]) -> list[str]:
+    """Names by their strategy, those of one strategy in the order in which they came."""
+    places = {strategy: place for place, strategy in enumerate(ORDER)}
+    return sorted(strategies, key=lambda name: (places.get(strategies[name], len(places)), strategies[name]))
+
+
+def scales(record: Mapping[str, Any]) -> bool:
+    """Whether a record says how many nodes trained, and by which strategy."""
+    return bool(nodes_of(record) and strategy_of(record))
+
+
+def curve_names(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The curve that each of these records is on: its strategy, and the parameters that vary beside it."""
+    beside = [{name: value for name, value in one["parameters"].items() if name not in AXES} for one in records]
+    return [_named(one, words) for one, words in zip(records, settings(beside), strict=True)]
+
+
+def figures(
+    stored: Sequence[Stored], *, dark: bool = False, where: str = "", only: Collection[str] | None = None
+) -> "dict[str, Figure]":
+    """A figure for each panel of `panels`.
+
+    Args:
+        stored: records of one workload on one machine.
+        dark: ink for a dark page.
+        where: what stands in headings after their own words.
+        only: names of panels; all where None.
+    """
     found = panels(stored)
-    names = _ordered({curve.name: curve.strategy for _, curves in found.values() for curve in curves})
+    names = ordered({curve.name: curve.strategy for _, curves in found.values() for curve in curves})
     looks = {
         name: {"color": ink, "marker": MARKERS[place % len(MARKERS)]}
         for place, (name, ink) in enumerate(zip(names, _inks(len(names), dark=dark), strict=True))
     }
-    return {name: _figure(panel, curves, looks, dark=dark) for name, (panel, curves) in found.items()}
+    return {
+        name: _figure(replace(panel, heading=f"{panel.heading}{where}"), curves, looks, dark=dark)
+        for name, (panel, curves) in found.items()
+        if only is None or name in only
+    }
 
 
 def alt(stored: Sequence[Stored], name: str) -> str:
@@ -133,17 +162,19 @@ def count(nodes: float) -> str:
     return f"{nodes:,.0f}"
 
 
-def _nodes(record: Mapping[str, Any]) -> int:
+def nodes_of(record: Mapping[str, Any]) -> int:
+    """How many nodes trained; 0 where a record does not say."""
     nodes = record["parameters"].get("nodes")
     return nodes if isinstance(nodes, int) and not isinstance(nodes, bool) and nodes > 0 else 0
 
 
-def _strategy(record: Mapping[str, Any]) -> str:
+def strategy_of(record: Mapping[str, Any]) -> str:
+    """How they trained; empty where a record does not say."""
     return str(record["parameters"].get("strategy") or "")
 
 
 def _named(record: Mapping[str, Any], words: str) -> str:
-    return ", ".join(filter(None, (_strategy(record), words)))
+    return ", ".join(filter(None, (strategy_of(record), words)))
 
 
 Told = Sequence[tuple[Mapping[str, Any], str]]
@@ -157,11 +188,11 @@ def _measured(told: Told, panel: Panel) -> Iterator[Curve]:
         result = record["results"].get(panel.metric)
         if result is None or not _drawn(panel, result["value"]) or panel.kind not in ("", result["provenance"]):
             continue
-        value, nodes = float(result["value"]), _nodes(record)
+        value, nodes = float(result["value"]), nodes_of(record)
         low, high = bounds(result) or (value, value)
         found.setdefault(name, {}).setdefault(nodes, []).append(Point(nodes=nodes, value=value, low=low, high=high))
-        strategies[name] = _strategy(record)
-    for name in _ordered(strategies):
+        strategies[name] = strategy_of(record)
+    for name in ordered(strategies):
         points = [_middle(found[name][nodes]) for nodes in sorted(found[name])]
         yield Curve(name=name, strategy=strategies[name], modelled=False, points=points)
 
@@ -173,16 +204,16 @@ def _middle(points: Sequence[Point]) -> Point:
 
 def _modelled(told: Told, panel: Panel) -> Iterator[Curve]:
     """What the last record of each name says was modelled, beyond the most nodes that were measured."""
-    last = {name: record for record, name in told if panel.modelled and _told_points(record)}
-    most = max((_nodes(record) for record, _ in told), default=0) if panel.metric else 0
-    for name in _ordered({name: _strategy(record) for name, record in last.items()}):
-        points = [point for row in _told_points(last[name]) if (point := _point(row, panel)) and point.nodes > most]
+    last = {name: record for record, name in told if panel.modelled and modelled_points(record)}
+    most = max((nodes_of(record) for record, _ in told), default=0) if panel.metric else 0
+    for name in ordered({name: strategy_of(record) for name, record in last.items()}):
+        points = [point for row in modelled_points(last[name]) if (point := _point(row, panel)) and point.nodes > most]
         if points:
             points.sort(key=lambda point: point.nodes)
-            yield Curve(name=name, strategy=_strategy(last[name]), modelled=True, points=points)
+            yield Curve(name=name, strategy=strategy_of(last[name]), modelled=True, points=points)
 
 
-def _told_points(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def modelled_points(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The points of a modelled curve; none where there is none, or where it is not said to be modelled."""
     told = (record.get("details") or {}).get("scaling")
     if not isinstance(told, Mapping) or told.get("provenance") != MODELLED or not isinstance(told.get("points"), list):
@@ -207,12 +238,6 @@ def _drawn(panel: Panel, value: Any) -> bool:
     if not is_number(value):
         return False
     return bool(0 <= value <= 1 if panel.unit == "%" else 0 < value < float("inf"))
-
-
-def _ordered(strategies: Mapping[str, str]) -> list[str]:
-    """Names by their strategy, those of one strategy in the order in which they came."""
-    places = {strategy: place for place, strategy in enumerate(ORDER)}
-    return sorted(strategies, key=lambda name: (places.get(strategies[name], len(places)), strategies[name]))
 
 
 def _inks(number: int, *, dark: bool) -> list[Any]:

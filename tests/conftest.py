@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -32,7 +33,12 @@ class Files(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Files | None:
-    return Files(config, log) if config.getoption("dist") == "loadfile" else None
+    if config.getoption("dist") != "loadfile":
+        return None
+    # Files with few tests are the long ones, that measure: by their numbers of tests they would come last of all, and
+    # one worker would wait for the other.
+    config.option.loadscopereorder = False
+    return Files(config, log)
 
 
 class FakeClock:
@@ -90,6 +96,12 @@ def powercap_fuse() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def fill_records() -> Callable[[Path], Path]:
+    """Makes a folder a repository with records that fill every view of a report; returns the folder of the records."""
+    return lambda root: load_fake("site_records").write(root, FakeClock())
+
+
+@pytest.fixture(scope="session")
 def integer_network() -> ModuleType:
     """The deployed network in plain numpy: `scores(network, pixels)`."""
     return load_fake("integer_network")
@@ -101,3 +113,14 @@ def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_f
         monkeypatch.delenv(variable, raising=False)
     # A worker's own: neither another's tests nor somebody who measures on this machine hold it.
     monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "energybench.lock"))
+
+
+@pytest.fixture(scope="session")
+def site_text() -> Callable[[Path], str]:
+    """What all pages of a site say, but for its glossary."""
+
+    def text(index: Path) -> str:
+        pages = (one for one in sorted(index.parent.glob("*.html")) if one.name != "glossary.html")
+        return "".join(one.read_text(encoding="utf-8") for one in pages)
+
+    return text

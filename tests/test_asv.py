@@ -16,12 +16,15 @@ import pytest
 from asv_runner.benchmarks import benchmark_types
 
 from energybench import asv as energy
-from energybench import settings, workloads
+from energybench import marking, settings, workloads
+from energybench.record import Record
 from energybench.store import read_all
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITE = REPOSITORY / "workloads" / "benchmarks"
 DEFINITIONS = Path(__file__).parent / "data" / "definitions.json"
+BRIEF = {"idle_seconds": 0.05, "warmup_seconds": 1.0}
+"""No more of the protocol than it takes: nothing here depends on how long a machine was at rest."""
 
 Run = Callable[..., Any]
 
@@ -48,6 +51,7 @@ def run(tmp_path: Path) -> Run:
                 "ENERGYBENCH_LOCK": str(tmp_path / "lock"),
                 "ENERGYBENCH_RECORDS": str(tmp_path / "records"),
                 "ENERGYBENCH_PYTHON": sys.executable,
+                marking.SETTINGS: json.dumps(BRIEF),
                 **({"ASV_PYTHONPATH": str(commit)} if commit else {}),
                 **(environ or {}),
             },
@@ -64,12 +68,11 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def commit(tmp_path: Path) -> Callable[..., Path]:
-    """A copy of the package with a file of it changed."""
+    """A copy of the package with a file of it changed; what numba compiled of the others comes along."""
 
     def commit(file: str, old: str, new: str) -> Path:
         place = tmp_path / f"commit-{len(list(tmp_path.glob('commit-*')))}"
-        ignored = shutil.ignore_patterns("__pycache__", "benchmarks")
-        shutil.copytree(REPOSITORY / "energybench", place / "energybench", ignore=ignored)
+        shutil.copytree(REPOSITORY / "energybench", place / "energybench", ignore=shutil.ignore_patterns("benchmarks"))
         changed = place / "energybench" / file
         text = changed.read_text()
         assert old in text
@@ -97,20 +100,25 @@ def median(result: Any) -> float:
     return sorted(result["samples"])[len(result["samples"]) // 2] if isinstance(result, dict) else result
 
 
+def the_record(records: Path) -> Record:
+    (stored,), problems = read_all(records)
+    assert not problems
+    return stored.record
+
+
 def test_one_run_serves_every_metric_and_leaves_one_record_with_a_trace(run: Run, tmp_path: Path):
     suite = "equilibrium.BpTrain.energy_"
     results = {
         name: run(f"{suite}{name}-0")
         for name in ("joules_per_sample", "modelled_joules_per_sample", "seconds_per_sample", "accuracy")
     }
-    (stored,), problems = read_all(tmp_path / "records")
-    assert not problems
-    found = stored.record.results
-    assert len(results["joules_per_sample"]["samples"]) == len(stored.record.windows) == 3
+    record = the_record(tmp_path / "records")
+    found = record.results
+    assert len(results["joules_per_sample"]["samples"]) == len(record.windows) == 3
     assert math.isclose(sum(results["joules_per_sample"]["samples"]) / 3, found["joules_per_sample"].value)
     assert results["accuracy"] == found["accuracy"].value
     assert results["modelled_joules_per_sample"] == found["modelled_joules_per_sample"].value
-    assert stored.record.trace
+    assert record.trace
     assert found["joules_per_sample"].provenance == "simulated"
 
 
@@ -134,9 +142,11 @@ def test_probes_that_double_every_reading_change_no_joule_and_a_kernel_that_work
     for name, place in (("same", same), ("probe", doubled_probe), ("twice", twice)):
         for left in (tmp_path / "shared").glob("energybench-*"):
             left.unlink()
-        joules[name] = median(run("quantized.QnnInfer.energy_joules_per_sample-1", commit=place))
-        modelled[name] = run("quantized.QnnInfer.energy_modelled_joules_per_sample-1", commit=place)
-        moved[name] = run("quantized.QnnInfer.energy_operand_bytes_per_sample-1", commit=place)
+        environ = {"ENERGYBENCH_RECORDS": str(tmp_path / name)}
+        joules[name] = median(run("quantized.QnnInfer.energy_joules_per_sample-1", commit=place, environ=environ))
+        found = the_record(tmp_path / name).results
+        modelled[name] = found["modelled_joules_per_sample"].value
+        moved[name] = found["operand_bytes_per_sample"].value
     assert modelled["probe"] == modelled["same"]
     assert moved["probe"] == moved["same"]
     assert joules["probe"] < 1.4 * joules["same"]
@@ -183,8 +193,7 @@ def test_another_projects_suite_has_its_parameters_and_quality_in_the_record(
         "        return {'accuracy': 0.75}\n"
     )
     assert run("work.SortNumbers.energy_accuracy-1", suite=suite) == 0.75
-    (stored,), _ = read_all(tmp_path / "records")
-    record = stored.record
+    record = the_record(tmp_path / "records")
     assert record.workload.name == "work.SortNumbers"
     assert record.workload.version == 7
     assert record.parameters == {"n": 2000}
@@ -204,11 +213,20 @@ def registered(suite: Path) -> Path:
     return suite
 
 
-@pytest.mark.parametrize("given", ["{'joules': 1.0}", "[]", "'much'", "float('inf')", "[1.0, float('nan')]", "True"])
-def test_what_would_crash_publishing_never_leaves_the_benchmark(run: Run, own_suite: Callable[[str], Path], given: str):
-    suite = registered(own_suite(f"def energy_odd():\n    return {given}\n"))
-    with pytest.raises(RuntimeError, match=r"energy_odd gave .*(return|finite)"):
+@pytest.mark.parametrize("given", [{"joules": 1.0}, [], "much", float("inf"), [1.0, float("nan")], True])
+def test_what_would_crash_publishing_is_no_result(given: Any):
+    def energy_odd() -> Any:
+        return given
+
+    with pytest.raises(ValueError, match=r"energy_odd gave .*(return|finite)"):
+        energy.EnergyBenchmark("work.energy_odd", energy_odd, [energy_odd]).run()
+
+
+def test_what_would_crash_publishing_never_leaves_the_benchmark(run: Run, own_suite: Callable[[str], Path]):
+    suite = registered(own_suite("def energy_odd():\n    return {'joules': 1.0}\n"))
+    with pytest.raises(RuntimeError, match=r"energy_odd gave .*return"):
         run("work.energy_odd", suite=suite)
+    assert not (suite.parents[1] / "result.json").exists()
 
 
 def test_a_work_that_ends_its_process_leaves_no_instrument_behind(run: Run, own_suite: Callable[[str], Path]):

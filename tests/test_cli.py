@@ -1,8 +1,11 @@
-"""The program as its users meet it: every command in a process of its own, on the simulated machine."""
+"""The program as its users meet it, on the simulated machine: in processes of its own, but for help and mistakes."""
 
+import contextlib
+import io
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ import pytest
 
 from energybench import boundary
 from energybench._commands import results
+from energybench.cli import main
 from energybench.config import SettingError, load_settings
 
 SPIN = """
@@ -63,21 +67,24 @@ workload = Spin()
 SHORT = ("--windows", "2", "--seconds", "0.1", "--quick")
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Start energybench in an empty folder with a lock of its own; `spin.py` there is a workload."""
-    (tmp_path / "spin.py").write_text(SPIN)
+def environment_of(folder):
+    return {
+        "ENERGYBENCH_SIMULATE": "1", "ENERGYBENCH_IDLE": "0.1", "ENERGYBENCH_WARMUP": "0.2",
+        "ENERGYBENCH_LOCK": str(folder / "lock"), "TMPDIR": str(folder),
+    }  # fmt: skip
+
+
+def starting(folder):
+    """What starts energybench in a folder with a lock of its own; `spin.py` there is a workload."""
+    (folder / "spin.py").write_text(SPIN)
 
     def popen(*arguments, **options):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ENERGYBENCH_")}
-        environment |= {
-            "ENERGYBENCH_SIMULATE": "1", "ENERGYBENCH_IDLE": "0.1", "ENERGYBENCH_WARMUP": "0.2",
-            "ENERGYBENCH_LOCK": str(tmp_path / "lock"), "TMPDIR": str(tmp_path),
-        } | options.pop("env", {})  # fmt: skip
+        environment |= environment_of(folder) | options.pop("env", {})
         return subprocess.Popen(
             [sys.executable, "-m", "energybench", *map(str, arguments)],
             env=environment,
-            cwd=options.pop("cwd", tmp_path),
+            cwd=options.pop("cwd", folder),
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=subprocess.PIPE,
             text=True,
@@ -87,17 +94,48 @@ def start(tmp_path):
     return popen
 
 
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start energybench in an empty folder."""
+    return starting(tmp_path)
+
+
 @pytest.fixture
 def call(start):
     """Run energybench to its end: exit code, stdout, stderr."""
+    return lambda *arguments, **options: finish(start(*arguments, **options))
 
-    def finish(*arguments, **options):
-        process = start(*arguments, **options)
-        out, err = process.communicate(timeout=120)
-        assert "Traceback" not in err, err
-        return process.returncode, out, err
 
-    return finish
+@pytest.fixture
+def inside(tmp_path, monkeypatch):
+    """The same as `call`, in this process."""
+    (tmp_path / "spin.py").write_text(SPIN)
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment_of(tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def inside(*arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+            main([*map(str, arguments)])
+        return int(stop.value.code or 0), out.getvalue(), err.getvalue()
+
+    return inside
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The records of a run of two points, and of a second run of the first of them."""
+    folder = tmp_path_factory.mktemp("kept")
+    for bits in ("8,16", "8"):
+        assert finish(starting(folder)("run", "./spin.py", "--bits", bits, *SHORT))[0] == 0
+    return folder / ".energybench" / "records"
 
 
 def records(folder):
@@ -130,9 +168,9 @@ def test_help_starts_without_the_heavy_libraries():
     assert "doctor" in done.stdout
 
 
-def test_every_command_has_help(call):
+def test_every_command_has_help(inside):
     for command in ("doctor", "measure", "list", "run", "report"):
-        code, out, _ = call(command, "--help")
+        code, out, _ = inside(command, "--help")
         assert code == 0
         assert "Usage" in out
 
@@ -170,8 +208,8 @@ def test_the_version_is_that_of_the_package(call):
         (["report", "no-such-folder"], 1, "no-such-folder"),
     ],
 )
-def test_a_mistake_gets_one_line_that_says_what_to_do(call, arguments, code, said):
-    found, out, err = call(*arguments)
+def test_a_mistake_gets_one_line_that_says_what_to_do(inside, arguments, code, said):
+    found, out, err = inside(*arguments)
     assert (found, out) == (code, "")
     assert err.startswith("energybench: ")
     assert err.count("\n") == 1, err
@@ -317,7 +355,7 @@ def test_resume_measures_only_what_has_no_record_yet(call, tmp_path):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_run_that_was_stopped_goes_on_from_its_windows(start, call, tmp_path, number, code):
-    arguments = ("run", "./spin.py", "--bits", "8,16", "--windows", "6", "--seconds", "0.4", "--quick")
+    arguments = ("run", "./spin.py", "--bits", "8,16", "--windows", "6", "--seconds", "0.2", "--quick")
     process = start(*arguments)
     wait_for(lambda: windows_in(tmp_path) >= 3)
     process.send_signal(number)
@@ -397,40 +435,31 @@ def test_settings_come_from_pyproject_below_the_environment(call, tmp_path):
     assert (len(record["windows"]), record["seed"]) == (2, 7)
 
 
-def test_the_report_prints_its_path_and_a_table(call, tmp_path):
-    assert call("run", "./spin.py", *SHORT)[0] == 0
-    code, out, err = call("report", "--output", tmp_path / "site", env={"COLUMNS": "200"})
-    assert code == 0, err
+def test_the_report_prints_its_path_and_a_table_of_the_newest_and_counts_the_others(call, kept, tmp_path):
+    shutil.copytree(kept, tmp_path / ".energybench" / "records")
+    code, out, err = call("report", env={"COLUMNS": "200"})
+    assert (code, err) == (0, "")
     page = tmp_path / "site" / "index.html"
-    assert str(page) in out
+    assert "\nsite/index.html\n" in out
     assert "spin" in out
     assert "spin" in page.read_text()
+    assert out.count("90.00%") == 2
+    assert "1 earlier record in .energybench/records" in out
+    assert "1 earlier record of the same points" in page.read_text()
 
 
-def test_a_damaged_record_is_left_out_of_the_report_and_named(call, tmp_path):
-    assert call("run", "./spin.py", *SHORT, "--output", tmp_path / "kept")[0] == 0
+def test_a_damaged_record_is_left_out_of_the_report_and_named(call, kept, tmp_path):
+    shutil.copytree(kept, tmp_path / "kept")
     (tmp_path / "kept" / "half.json").write_text('{"schema": 1, "id"')
-    code, out, err = call("report", tmp_path / "kept")
+    code, out, err = call("report", tmp_path / "kept", "--output", tmp_path / "elsewhere", env={"COLUMNS": "200"})
     assert code == 0
     assert "half.json" in err
     assert "spin" in out
+    assert str(tmp_path / "elsewhere" / "index.html") in out
 
 
-def test_the_report_shows_the_newest_of_each_point_and_counts_the_others(call, tmp_path):
-    for _ in range(2):
-        assert call("run", "./spin.py", *SHORT)[0] == 0
-    code, out, err = call("report")
-    assert (code, err) == (0, "")
-    assert out.count("90.00%") == 1
-    assert "1 earlier record in .energybench/records" in out
-    site = tmp_path / "site" / "index.html"
-    assert "1 earlier record of the same points" in site.read_text()
-
-
-def test_a_report_of_one_record_is_a_report(call, tmp_path):
-    assert call("run", "./spin.py", "--bits", "8,16", *SHORT)[0] == 0
-    path = next((tmp_path / ".energybench").rglob("*.json"))
-    code, out, err = call("report", path)
+def test_a_report_of_one_record_is_a_report(call, kept):
+    code, out, err = call("report", next(kept.rglob("*.json")))
     assert (code, err) == (0, "")
     assert out.count("90.00%") == 1
 

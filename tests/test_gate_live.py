@@ -1,5 +1,7 @@
 """`energybench gate --run` on a small project with real commits, measured by real processes on a simulated machine."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -7,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +35,31 @@ class Count(EnergySuite):
 CONFIGURATION = '{"version": 1, "project": "counting", "repo": ".", "benchmark_dir": "suite"} // asv allows comments\n'
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: a repository whose suite counts."""
-    place = tmp_path / "project"
+REST = "import time; time.sleep(0.01)"
+"""A step that costs nothing, and is warm at once: where it is not the joules that are judged."""
+
+
+def make_project(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A repository whose suite counts, as the current folder, on a machine that is simulated."""
+    place = folder / "project"
     (place / "suite").mkdir(parents=True)
     (place / "suite" / "__init__.py").touch()
     (place / "suite" / "work.py").write_text(SUITE)
     (place / "asv.conf.json").write_text(CONFIGURATION)
     git(place, "init", "-q", "-b", "main")
-    monkeypatch.chdir(place)
-    monkeypatch.setenv("ENERGYBENCH_SIMULATE", "1,idle_watts=0")
-    monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path / "lock"))
+    patch.chdir(place)
+    patch.setenv("ENERGYBENCH_SIMULATE", "1,idle_watts=0")
+    patch.setenv("ENERGYBENCH_LOCK", str(folder / "lock"))
     for name in ("ENERGYBENCH_RECORDS", "ENERGYBENCH_HELD_BY"):
-        monkeypatch.setenv(name, "")
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+        patch.setenv(name, "")
+    patch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     return place
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a repository whose suite counts."""
+    return make_project(tmp_path, monkeypatch)
 
 
 def git(place: Path, *words: str) -> str:
@@ -64,21 +77,22 @@ def commit(place: Path, body: str, accuracy: float = 0.9) -> str:
     return git(place, "rev-parse", "HEAD")
 
 
-def gate(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any], str]:
-    with pytest.raises(SystemExit) as stop:
+def gate(*words: str) -> tuple[int, dict[str, Any], str]:
+    """The exit code, what `--json` gave, and what people saw."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
         main(["gate", *words, "--json", "--allow", "simulated"])
-    said = capsys.readouterr()
-    return int(stop.value.code or 0), json.loads(said.out or "{}"), said.err
+    return int(stop.value.code or 0), json.loads(out.getvalue() or "{}"), err.getvalue()
 
 
 def verdicts(told: dict[str, Any]) -> dict[str, str]:
     return {f"{one['parameters']['numbers']} {one['metric']}": one["verdict"] for one in told["series"]}
 
 
-def test_work_that_is_done_three_times_is_a_regression_confirmed_by_fresh_rounds(project: Path, capsys: Any):
+def test_work_that_is_done_three_times_is_a_regression_confirmed_by_fresh_rounds(project: Path):
     commit(project, "sum(range(n))")
     commit(project, "sum(range(n)), sum(range(n)), sum(range(n))")
-    code, told, err = gate(capsys, "--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "4", "--max-rounds", "8")
+    code, told, err = gate("--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "4", "--max-rounds", "8")
     assert code == 1, err
     assert verdicts(told)["few joules_per_sample"] == "regression"
     assert verdicts(told)["few accuracy"] == "pass"
@@ -89,42 +103,80 @@ def test_work_that_is_done_three_times_is_a_regression_confirmed_by_fresh_rounds
     assert "still open after 4 rounds" in err
 
 
-def test_a_loss_of_accuracy_is_found_and_the_summary_of_the_job_tells_it(
-    project: Path, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    commit(project, "sum(range(n))")
-    commit(project, "sum(range(n))", accuracy=0.8)
-    words = ["--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
-    junit, smaller = tmp_path / "out" / "junit.xml", tmp_path / "out" / "smaller.json"
-    code, told, _ = gate(capsys, *words, "--junit", str(junit), "--smaller", str(smaller))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """Two commits, of which the second is less accurate, measured once; with every output, of which one fails."""
+
+    project: Path
+    commits: tuple[str, str]
+    code: int
+    told: dict[str, Any]
+    err: str
+
+    @property
+    def folder(self) -> Path:
+        return self.project.parent
+
+
+@pytest.fixture(scope="module")
+def loss(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loss]:
+    folder = tmp_path_factory.mktemp("loss")
+    with pytest.MonkeyPatch.context() as patch:
+        project = make_project(folder, patch)
+        patch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
+        commits = commit(project, REST), commit(project, REST, accuracy=0.8)
+        words = ["--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4"]
+        words += ["--only", "accuracy", "--markdown", str(folder), "--junit", str(folder / "out" / "junit.xml")]
+        code, told, err = gate(*words, "--smaller", str(folder / "out" / "smaller.json"))
+        yield Loss(project=project, commits=commits, code=code, told=told, err=err)
+
+
+def test_a_loss_of_accuracy_is_found_and_the_summary_of_the_job_tells_it(loss: Loss):
+    assert loss.code == 1
+    assert verdicts(loss.told) == {"few accuracy": "regression"}
+    assert "-10.00 points" in (loss.folder / "summary.md").read_text()
+    assert "<failure" in (loss.folder / "out" / "junit.xml").read_text()
+    assert json.loads((loss.folder / "out" / "smaller.json").read_text())[0]["value"] == pytest.approx(0.2)
+
+
+def test_an_output_that_cannot_be_written_hides_no_verdict(loss: Loss):
+    assert loss.code == 1
+    assert f"{loss.folder} cannot be written" in loss.err
+    assert (loss.folder / "out" / "junit.xml").exists()
+
+
+def test_what_is_stored_of_a_commit_is_judged_and_what_was_not_measured_is_told(loss: Loss):
+    first, second = loss.commits
+    code, told, _ = gate(first[:10], second[:10], "--only", "accuracy")
     assert code == 1
     assert verdicts(told) == {"few accuracy": "regression"}
-    assert "-10.00 points" in (tmp_path / "summary.md").read_text()
-    assert "<failure" in junit.read_text()
-    assert json.loads(smaller.read_text())[0]["value"] == pytest.approx(0.2)
+    assert gate(first, first, "--only", "accuracy")[0] == 0
+    third = commit(loss.project, "pass")
+    code, told, err = gate(second, third)
+    assert code == 2
+    assert f"nothing was measured at {third}" in err
 
 
-def test_a_point_that_crashes_in_head_is_not_measured_unless_that_is_allowed(project: Path, capsys: Any):
-    commit(project, "sum(range(n))")
-    commit(project, "if n > 3000: raise OSError('too many')")
+def test_a_point_that_crashes_in_head_is_not_measured_unless_that_is_allowed(project: Path):
+    commit(project, REST)
+    commit(project, f"if n > 3000: raise OSError('too many')\n    {REST}")
     words = ["--run", "HEAD~1", "HEAD", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
-    code, told, err = gate(capsys, *words)
+    code, told, err = gate(*words)
     assert code == 4
     assert verdicts(told) == {"few accuracy": "pass", "many accuracy": "not measured"}
     assert "head work.Count numbers=many: " in err
     assert "too many" in err
-    code, told, _ = gate(capsys, *words, "--allow-missing", "*numbers=many*")
+    code, told, _ = gate(*words, "--allow-missing", "*numbers=many*")
     assert code == 0
 
 
-def test_a_head_that_does_not_build_is_not_measured(project: Path, capsys: Any):
-    commit(project, "sum(range(n))")
+def test_a_head_that_does_not_build_is_not_measured(project: Path):
+    commit(project, REST)
     (project / "broken").touch()
-    commit(project, "sum(range(n)) ")
+    commit(project, f"{REST} ")
     build = "sh -c 'if [ -e broken ]; then echo no such header; exit 1; fi'"
     words = ["--run", "HEAD~1", "HEAD", "--build", build, "--rounds", "2", "--max-rounds", "4"]
-    code, told, err = gate(capsys, *words)
+    code, told, err = gate(*words)
     assert code == 4
     assert told["compared"] == 0
     assert "does not build" in err
@@ -145,11 +197,9 @@ def test_a_head_that_does_not_build_is_not_measured(project: Path, capsys: Any):
         (["HEAD", "HEAD", "--rounds", "8", "--max-rounds", "8"], "at least twice the rounds"),
     ],
 )
-def test_a_wrong_command_line_is_told_in_one_line_and_ends_with_2(
-    project: Path, capsys: Any, words: list[str], said: str
-):
+def test_a_wrong_command_line_is_told_in_one_line_and_ends_with_2(project: Path, words: list[str], said: str):
     commit(project, "sum(range(n))")
-    code, told, err = gate(capsys, "--run", *words)
+    code, told, err = gate("--run", *words)
     assert code == 2
     assert (told["verdict"], told["exit"], told["series"]) == ("not comparable", 2, [])
     assert re.search(said, told["reason"])
@@ -158,56 +208,32 @@ def test_a_wrong_command_line_is_told_in_one_line_and_ends_with_2(
     assert re.search(said, lines[0]), lines[0]
 
 
-def test_a_machine_that_another_run_holds_is_not_measured_on(project: Path, capsys: Any):
+def test_a_machine_that_another_run_holds_is_not_measured_on(project: Path):
     from energybench import lock
 
     commit(project, "sum(range(n))")
     with lock.measuring():
-        code, told, err = gate(capsys, "--run", "HEAD", "HEAD")
+        code, told, err = gate("--run", "HEAD", "HEAD")
     assert code == 4
     assert told["verdict"] == "not measured"
     assert "Another run is measuring on this machine" in err
 
 
-def test_what_is_stored_of_a_commit_is_judged_and_what_was_not_measured_is_told(project: Path, capsys: Any):
-    first = commit(project, "sum(range(n))")
-    second = commit(project, "sum(range(n)) ")
-    words = ["--run", first, second, "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
-    assert gate(capsys, *words)[0] == 0
-    code, told, _ = gate(capsys, first[:10], second[:10], "--only", "accuracy")
-    assert code == 0
-    assert verdicts(told) == {"few accuracy": "pass"}
-    third = commit(project, "pass")
-    code, told, err = gate(capsys, second, third)
-    assert code == 2
-    assert f"nothing was measured at {third}" in err
-
-
-def test_a_point_that_the_budget_does_not_reach_is_not_measured(project: Path, capsys: Any):
-    commit(project, "sum(range(n))")
+def test_a_point_that_the_budget_does_not_reach_is_not_measured(project: Path):
+    commit(project, REST)
     words = ["--run", "HEAD", "HEAD", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy", "--budget", "1"]
-    code, told, _ = gate(capsys, *words)
+    code, told, _ = gate(*words)
     assert code == 4
     (lost,) = (one for one in told["series"] if one["verdict"] == "not measured")
     assert "the budget ended" in lost["reason"]
 
 
-def test_a_head_whose_project_cannot_be_imported_says_why(project: Path, capsys: Any):
-    commit(project, "sum(range(n))")
+def test_a_head_whose_project_cannot_be_imported_says_why(project: Path):
+    commit(project, REST)
     commit(project, "sum(range(n)")
-    code, _, err = gate(capsys, "--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4")
+    code, _, err = gate("--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4")
     assert code == 4
     assert "left out of the suite: suite.work: SyntaxError" in err
-
-
-def test_an_output_that_cannot_be_written_hides_no_verdict(project: Path, capsys: Any, tmp_path: Path):
-    commit(project, "sum(range(n))")
-    commit(project, "sum(range(n))", accuracy=0.8)
-    words = ["--run", "HEAD~1", "HEAD", "--bench", "few", "--rounds", "2", "--max-rounds", "4", "--only", "accuracy"]
-    code, _, err = gate(capsys, *words, "--markdown", str(tmp_path), "--junit", str(tmp_path / "junit.xml"))
-    assert code == 1
-    assert f"{tmp_path} cannot be written" in err
-    assert (tmp_path / "junit.xml").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from energybench.gating.rounds import Session
+from energybench import instrument, lock
+from energybench.gating.rounds import Session, Taken
 from energybench.gating.trees import SuitePoint, Tree, TreeError, check_out, list_points, measure_point
 
 SUITE = """
@@ -28,22 +32,32 @@ class Count(EnergySuite):
 QUICK = {"idle_seconds": 0.0, "warmup_seconds": 0.1}
 
 
-@pytest.fixture(autouse=True)
-def _machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("ENERGYBENCH_SIMULATE", "1,idle_watts=0")
-    monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path / "lock"))
-    monkeypatch.setenv("ENERGYBENCH_RECORDS", str(tmp_path / "records"))
+@contextmanager
+def on_a_machine(folder: Path) -> Iterator[None]:
+    """A simulated machine that is held for all rounds, as `gate --run` holds it, and so is not looked at in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENERGYBENCH_SIMULATE", "1,idle_watts=0")
+        patch.setenv("ENERGYBENCH_LOCK", str(folder / "lock"))
+        patch.setenv("ENERGYBENCH_RECORDS", str(folder / "records"))
+        with lock.measuring():
+            patch.setenv(instrument.HELD_BY, str(os.getpid()))
+            yield
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+def make_project(folder: Path) -> Path:
     """A git repository with a module and an asv suite, and nothing committed."""
-    place = tmp_path / "project"
+    place = folder / "project"
     (place / "suite").mkdir(parents=True)
     (place / "suite" / "__init__.py").touch()
     (place / "suite" / "work.py").write_text(SUITE)
     git(place, "init", "-q", "-b", "main")
     return place
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    with on_a_machine(tmp_path):
+        yield make_project(tmp_path)
 
 
 def git(place: Path, *words: str) -> str:
@@ -72,45 +86,58 @@ def test_a_commit_is_checked_out_as_it_was_and_its_points_are_listed(project: Pa
     assert points[1] == SuitePoint(suite="work.Count", index=1, workload="work.Count", parameters=(("n", 4000),))
 
 
-def test_rounds_go_there_and_back_and_their_records_say_which_they_are(project: Path, tmp_path: Path):
-    commits = committed(project, "sum(range(n))"), committed(project, "sum(range(3 * n))")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Two rounds of two points: head does three times the work at the first, and fails at the second."""
+
+    session: Session
+    points: list[SuitePoint]
+    taken: list[Taken]
+
+    def taken_of(self, point: SuitePoint) -> list[Taken]:
+        return [one for one in self.taken if one.point == point]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    folder = tmp_path_factory.mktemp("measured")
+    project = make_project(folder)
+    fails = "if n > 3000: raise ValueError('too many')"
+    commits = committed(project, "sum(range(n))"), committed(project, f"{fails}\n    sum(range(3 * n))")
     trees = {
-        side: check_out(project, commit, tmp_path / side)
-        for side, commit in zip(("base", "head"), commits, strict=True)
+        side: check_out(project, commit, folder / side) for side, commit in zip(("base", "head"), commits, strict=True)
     }
-    points, _ = list_points(trees["base"], project / "suite")
-    session = Session(trees=trees, suite=project / "suite", settings=QUICK)
-    taken = list(session.take(points[:1], 2))
+    with on_a_machine(folder):
+        points, _ = list_points(trees["base"], project / "suite")
+        session = Session(trees=trees, suite=project / "suite", settings=QUICK)
+        return Measured(session=session, points=points, taken=list(session.take(points, 2)))
+
+
+def test_rounds_go_there_and_back_and_their_records_say_which_they_are(measured: Measured):
+    session, (first, _) = measured.session, measured.points
+    taken = measured.taken_of(first)
     assert [(one.number, one.side) for one in taken] == [(1, "base"), (1, "head"), (2, "head"), (2, "base")]
+    joules: dict[str, list[float]] = {"base": [], "head": []}
     for one in taken:
+        assert one.record in session.records(one.side)
         record = json.loads(one.record.read_text())
         assert record["interleaved"] == {"session": session.name, "round": one.number, "side": one.side}
-        assert record["machine"]["git"] == {"commit": trees[one.side].commit, "dirty": False}
+        assert record["machine"]["git"] == {"commit": session.trees[one.side].commit, "dirty": False}
         assert record["parameters"] == {"n": 2000}
         assert len(record["windows"]) == 2
-    joules = {
-        side: [json.loads(path.read_text())["results"]["joules_per_sample"]["value"] for path in session.records(side)]
-        for side in trees
-    }
+        joules[one.side].append(record["results"]["joules_per_sample"]["value"])
     assert min(joules["head"]) > 1.5 * max(joules["base"])
-    assert list(session.take(points[:1], 2)) == []
+    assert list(session.take([first], 2)) == []
 
 
-def test_a_point_that_fails_is_told_once_and_the_others_go_on(project: Path, tmp_path: Path):
-    first, second = committed(project, "sum(range(n))"), committed(project, "if n > 3000: raise ValueError('too many')")
-    trees = {
-        "base": check_out(project, first, tmp_path / "base"),
-        "head": check_out(project, second, tmp_path / "head"),
-    }
-    points, _ = list_points(trees["base"], project / "suite")
-    session = Session(trees=trees, suite=project / "suite", settings=QUICK)
-    taken = list(session.take(points, 2))
+def test_a_point_that_fails_is_told_once_and_the_others_go_on(measured: Measured):
+    session, points = measured.session, measured.points
     (lost,) = session.failures("head")
     assert lost.point == points[1]
     assert "too many" in lost.reason
     assert not session.failures("base")
     assert session.rounds_of(points[0]) == 2
-    assert sum(one.point == points[1] for one in taken) == 2
+    assert len(measured.taken_of(points[1])) == 2
 
 
 def test_no_pair_is_begun_when_the_time_is_up(project: Path, tmp_path: Path):

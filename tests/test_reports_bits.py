@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energybench import record as schema
-from energybench.reports import bits, bits_figures, frames, panels, published, site_builder, tables
+from energybench.reports import bits, bits_figures, frames, published, site_builder, tables
 
 ALL = (1, 2, 3, 4, 8, 16, 32)
 
@@ -213,7 +213,7 @@ def test_data_is_the_same_however_it_is_written_and_other_workloads_have_no_publ
 
 
 def test_the_page_marks_what_is_published_and_exports_none_of_it(site: Path):
-    html = (site / "index.html").read_text(encoding="utf-8")
+    html = (site / "workload-qnn-infer.html").read_text(encoding="utf-8")
     assert html.count('<section id="published"') == 1
     assert 'href="#published"' in html
     text = html_lib.unescape(html)
@@ -227,7 +227,7 @@ def test_each_panel_is_there_for_light_and_dark_with_words_for_it(site: Path):
     names = sorted(file.name for file in (site / "figures").glob("against-bits-*.svg"))
     assert len(names) == 2 * (7 + 1)
     assert sum(name.endswith("-dark.svg") for name in names) == 8
-    html = (site / "index.html").read_text(encoding="utf-8")
+    html = (site / "workload-qnn-infer.html").read_text(encoding="utf-8")
     assert "Bytes against bits, 2 widths: 1.00 kB at W1A1, 8.00 kB at W8A8." in html
     assert "Modelled J per sample against bits, 2 widths: memory term 1.00 nJ at W1A1, 8.00 nJ at W8A8" in html
     assert "Beside it 4 published results, marked as such." in html
@@ -235,19 +235,10 @@ def test_each_panel_is_there_for_light_and_dark_with_words_for_it(site: Path):
 
 
 def test_a_page_does_not_tell_where_somebodys_data_is(site: Path):
-    for file in (site / "index.html", site / "data" / "records.csv", site / "data" / "records.json"):
+    for file in (site / "workload-qnn-infer.html", site / "data" / "records.csv", site / "data" / "records.json"):
         text = file.read_text(encoding="utf-8")
         assert "/home/somebody" not in text
         assert "mnist" in text
-
-
-def test_panels_that_are_no_longer_shown_go_and_other_files_stay(tmp_path: Path):
-    (tmp_path / "figures").mkdir()
-    names = ("against-bits-1-x-rate.svg", "against-bits-1-x-rate-dark.svg", "against-bits-2-x-rate.svg", "mine.svg")
-    for name in names:
-        (tmp_path / "figures" / name).touch()
-    panels.remove_stale(tmp_path, [{"light": f"figures/{names[0]}", "dark": f"figures/{names[1]}"}])
-    assert {file.name for file in (tmp_path / "figures").iterdir()} == {names[0], names[1], names[3]}
 
 
 def test_the_table_has_the_widths_that_ran_in_one_column():

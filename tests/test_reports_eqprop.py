@@ -67,6 +67,9 @@ def trained(name: str, workload: str, accuracies: list[list[float]], **changes: 
         {
             "seconds": 0.5, "steps": 1, "samples": 100, "round": turn, "training_pass": number, "accuracy": share,
             "total": {"joules": 2.0, "standard_uncertainty": 0.1, "provenance": kind, "domains": ["wall"]},
+            "domains": {
+                "wall": {"joules": 2.0, "standard_uncertainty": 0.1, "provenance": kind, "probe": "hwmon"},
+            },
         }
         for turn, shares in enumerate(accuracies)
         for number, share in enumerate(shares, start=1)
@@ -168,8 +171,8 @@ def test_rows_that_are_no_numbers_are_left_out():
     assert len(analog.points(a_record("a", details={"analog": {"rows": rows}}))) == 1
 
 
-def test_terms_of_a_crossbar_are_labelled_modelled_and_their_sources_are_told(build):
-    page = build(a_record("a", details={"analog": {"rows": ROWS, "crossbar": TERMS}})).read_text(encoding="utf-8")
+def test_terms_of_a_crossbar_are_labelled_modelled_and_their_sources_are_told(build, site_text):
+    page = site_text(build(a_record("a", details={"analog": {"rows": ROWS, "crossbar": TERMS}})))
     (table,) = re.findall(r'<table class="terms">.*?</table>', page, re.DOTALL)
     assert re.findall(r'class="badge (\w+)"', table) == ["modelled"] * 2
     assert "3.00 nJ" in table
@@ -235,9 +238,8 @@ def test_trainings_that_are_not_whole_are_not_drawn():
 
 def test_a_training_that_fell_short_says_so_in_the_place_of_its_joules(build):
     never = trained("c", "bptt-train", [[0.8], [0.9]])
-    page = build(trained("a", "bp-train", THERE), trained("b", "eqprop-train", SHORT), never).read_text(
-        encoding="utf-8"
-    )
+    index = build(trained("a", "bp-train", THERE), trained("b", "eqprop-train", SHORT), never)
+    page = next(index.parent.glob("workload-energy-to-97-*.html")).read_text(encoding="utf-8")
     text = re.sub(r"(<[^>]+>|\s)+", " ", page)
     assert "Energy to 97 % accuracy, digits" in text
     assert text.count("not reached") == 3  # joules, seconds, passes
@@ -265,23 +267,21 @@ def test_parameters_that_differ_within_a_workload_name_its_rows():
     assert [row["settings"] for row in targets.table(some)["rows"]][2] == ["bp-train", ""]
 
 
-def test_a_page_of_all_of_it_is_whole_and_stale_figures_go(build):
+def test_a_page_of_all_of_it_is_whole_and_stale_figures_go(build, site_text):
     details = {"relaxation": SWEEPS, "analog": {"rows": ROWS, "crossbar": TERMS}}
     index = build(a_record("a", details=details), trained("b", "bp-train", THERE))
-    page, site = index.read_text(encoding="utf-8"), index.parent
-    assert len(re.findall(r"<img [^>]*alt=\"[^\"]{40,}\"", page)) == len(re.findall("<img ", page)) == 2 + 4 + 4
-    named = re.findall(r'(?:src|srcset)="(figures/[^"]+)"', page)
-    assert sorted(named) == sorted(f"figures/{file.name}" for file in (site / "figures").iterdir())
+    page, site = site_text(index), index.parent
+    pictures = re.findall(r'<img src="figures/[^>]*', page)
+    assert len(re.findall(r"<img src=\"figures/[^>]*alt=\"[^\"]{40,}\"", page)) == len(pictures) > 10
+    named = {name.split("#")[0] for name in re.findall(r'(?:src|srcset)="(figures/[^"]+)"', page)}
+    assert named == {f"figures/{file.name}" for file in (site / "figures").iterdir()}
     assert all(ET.parse(site / file).getroot().tag.endswith("svg") for file in named)
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
-    assert {link[1:] for link in re.findall(r'href="(#[^"]+)"', page)} <= set(ids)
     build(a_record("a"))
     assert {file.name.split("-")[0] for file in (site / "figures").iterdir()} == {"energy"}
 
 
 def test_results_of_a_workloads_own_stand_in_a_second_table(build):
-    page = build(a_record("a")).read_text(encoding="utf-8")
+    page = (build(a_record("a")).parent / "workload-eqprop-relax.html").read_text(encoding="utf-8")
     first, second = re.findall(r'<table class="points.*?</table>', page, re.DOTALL)
     assert "Accuracy" in first
     assert "Free sweeps" not in first

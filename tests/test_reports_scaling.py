@@ -191,7 +191,8 @@ def test_the_page_shows_them_with_what_they_are_and_takes_stale_ones_away(tmp_pa
     records.mkdir()
     for values in (*SYNC, *CULTURAL):
         (records / f"{values['id']}.json").write_text(schema.dumps(schema.parse(values)), encoding="utf-8")
-    page = site_builder.build(records, site).read_text(encoding="utf-8")
+    site_builder.build(records, site)
+    page = (site / "workload-dist-train.html").read_text(encoding="utf-8")
     (figure,) = re.findall(r'<figure>\s*<h3 id="w1-scaling">.*?</figure>', page, re.DOTALL)
     assert "Hollow marks on dashed lines are modelled" in " ".join(figure.split())
     assert len(re.findall(r"<img [^>]*alt=\"[^\"]{40,}\"", figure)) == 7

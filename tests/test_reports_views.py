@@ -22,18 +22,23 @@ from energybench.gating.rules import Rules
 from energybench.gating.series import Floor, Key, Side
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.record import parse
-from energybench.reports import frames, site_builder
+from energybench.reports import frames, pages
 from energybench.reports.frames import Stored
+from energybench.reports.ledger import Ledger
 from energybench.reports.views import (
     breakdown,
     ceilings,
     changed,
+    changes,
+    communication,
     curves,
     drawing,
+    frontier,
     machines,
     noise,
     parts,
     power,
+    relaxing,
     roofline,
     scorecard,
     tradeoff,
@@ -47,7 +52,19 @@ from energybench.reports.views.writing import write
 from energybench.store import Stored as Kept
 
 HOSTILE = '<script>alert("x")</script>&"\'$a^b$'
-MODULES = (scorecard, trend, tradeoff, breakdown, power, roofline, machines)
+MODULES = (
+    scorecard,
+    changes,
+    trend,
+    frontier,
+    tradeoff,
+    breakdown,
+    power,
+    roofline,
+    communication,
+    relaxing,
+    machines,
+)
 
 
 def metric(value: float, unit: str, provenance: str, **rest: Any) -> dict[str, Any]:
@@ -135,11 +152,15 @@ def test_every_view_without_data_says_what_would_fill_it():
     found = views([])
     assert [one.name for one in found] == [
         "scorecard",
+        "changes",
         "trend",
+        "frontier",
         "time-energy",
         "breakdown",
         "power",
         "roofline",
+        "communication",
+        "relaxation",
         "machines",
     ]
     for one, module in zip(found, MODULES, strict=True):
@@ -215,8 +236,7 @@ def test_ten_thousand_points_are_thinned_and_what_is_not_drawn_is_counted(tmp_pa
     (axis,) = view.figures(False)["measured"].axes
     assert 100 < sum(len(line.get_xdata()) for line in axis.lines) < 1200
     (tmp_path / "figures").mkdir()
-    (tmp_path / "data").mkdir()
-    write(view, tmp_path)
+    write(view, Ledger(tmp_path))
     assert max(file.stat().st_size for file in (tmp_path / "figures").iterdir()) < 400_000
     others = [roofline.view(kept(*records)), breakdown.view(kept(*records)), machines.view(kept(*records))]
     assert any("of 10,000 points are drawn by domains" in note for note in others[1].notes)
@@ -430,10 +450,31 @@ def test_what_did_not_move_is_folded_away():
     assert [text.get_text() for text in axis.texts] == ["worse · joules of w, n 2"]
 
 
-def test_a_change_that_is_exact_weighs_more_than_any_that_is_not():
-    assert changed.weight(verdict(1, "regression", 1e-6)) == math.inf
+def test_an_exact_change_weighs_what_it_is_of_its_margin_or_of_5_percent():
+    assert changed.weight(verdict(1, "regression", 0.3, margin=0.1)) == pytest.approx(3.0)
+    assert changed.weight(verdict(1, "regression", 0.3, margin=0.0)) == pytest.approx(6.0)
     assert changed.weight(verdict(1, "regression", 0.2, low=0.1, high=0.3)) == pytest.approx(2.0)
     assert changed.weight(verdict(1, "pass", 0.0)) == 0.0
+
+
+def test_a_tiny_exact_change_stands_after_a_measured_regression_and_the_largest_exact_one_first():
+    told = changed.ordered(
+        [
+            verdict(1, "regression", 1e-9, margin=0.0),
+            verdict(2, "regression", 0.04, margin=0.0),
+            verdict(3, "regression", 0.3, low=0.25, high=0.35),
+            verdict(4, "regression", 2.0, margin=0.0),
+            verdict(5, "pass", 1e-9, margin=0.0),
+            verdict(6, "pass", 0.02, low=-0.01, high=0.05),
+        ]
+    )
+    assert [dict(one.key.parameters)["n"] for one in told] == [4, 3, 2, 1, 6, 5]
+
+
+@given(st.floats(1e-9, 0.0499), st.floats(0.001, 10.0), st.floats(0.0, 0.999))
+def test_no_exact_change_below_5_percent_stands_before_a_certain_one(exact: float, change: float, part: float):
+    sure = verdict(1, "regression", change, low=change * part, high=change * (2 - part))
+    assert changed.ordered([verdict(2, "regression", exact, margin=0.0), sure])[0] is sure
 
 
 def test_ten_thousand_series_are_twelve_rows_a_table_and_a_note():
@@ -660,11 +701,11 @@ def everything(folder: Path) -> list[Stored]:
 
 
 def page(found: Sequence[View], site: Path) -> str:
-    for name in ("figures", "data"):
-        (site / name).mkdir(parents=True, exist_ok=True)
-    told = [write(one, site) for one in found]
+    (site / "figures").mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(site)
+    told = [write(one, ledger) for one in found]
     text = "{% import 'view.html' as view %}{% for one in told %}{{ view.render(one) }}{% endfor %}"
-    rendered: str = site_builder._environment().from_string(text).render(told=told)
+    rendered: str = pages.environment().from_string(text).render(told=told)
     return rendered
 
 
@@ -672,7 +713,7 @@ def test_names_with_markup_are_shown_and_not_obeyed(tmp_path):
     verdicts = judgement(verdict(1, "regression", 0.2, low=0.1, high=0.3, reason=HOSTILE))
     found = [scorecard.view(verdicts, where=HOSTILE), *views(everything(tmp_path))[1:]]
     html = page(found, tmp_path)
-    assert "<script" not in html
+    assert "<script>" not in html
     assert "&lt;script&gt;" in html
     files = list((tmp_path / "figures").iterdir())
     assert len(files) > 20
@@ -699,13 +740,14 @@ def test_a_page_of_views_has_dark_figures_alt_texts_and_links_to_data(tmp_path):
     found = views(everything(tmp_path))
     html = page(found, tmp_path)
     drawn = sum(len(one.figures(False)) for one in found if one.figures)
-    assert html.count("prefers-color-scheme: dark") == drawn == html.count("<img ")
+    assert html.count("prefers-color-scheme: dark") == drawn == html.count("<img ") > 10
     for one in found:
         assert (tmp_path / "data" / f"view-{one.name}.csv").is_file() == (one.empty is None)
         assert (f'href="data/view-{one.name}.csv"' in html) == (one.empty is None)
+        assert (f'href="data/view-{one.name}.json"' in html) == (one.empty is None)
         if one.figures:
             assert set(one.figures(True)) == set(one.alts)
-    assert html.count("Nothing to show yet.") == sum(one.empty is not None for one in found) == 2
+    assert html.count("Nothing to show yet.") == sum(one.empty is not None for one in found) == 6
     assert "<code>energybench gate --run</code>" in html
 
 
@@ -721,4 +763,4 @@ def test_views_of_a_library_fill_what_changed_and_what_came_over_commits(library
     lib = library(*stepped(4))
     stored, _ = frames.read(lib.records)
     found = {one.name: one for one in views(stored, lib)}
-    assert [name for name, one in found.items() if one.empty] == ["power"]
+    assert [name for name, one in found.items() if one.empty] == ["power", "communication", "relaxation"]

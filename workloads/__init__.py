@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +37,7 @@ def discover(folder: Path = _FOLDER) -> Mapping[str, Workload | Unavailable]:
     found: dict[str, Workload | Unavailable] = {}
     for path in sorted(folder.rglob("*.py")):
         inside = path.relative_to(folder)
-        if path.name.startswith("_") or _SKIPPED & set(inside.parts) or not _binds_workload(path):
+        if path.name.startswith("_") or _SKIPPED & set(inside.parts) or not _binds_workload(path.read_bytes()):
             continue
         try:
             workload = _exported(_imported(path, inside, folder), path)
@@ -120,10 +121,11 @@ def _unknown(what: str, name: str, known: list[str]) -> str:
     return f"there is no {what} {name!r}: {hint}"
 
 
-def _binds_workload(path: Path) -> bool:
+@lru_cache(maxsize=1024)
+def _binds_workload(code: bytes) -> bool:
     """Whether a module's top level binds `workload`, seen without running it. An unreadable one may."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return True
     for node in tree.body:

@@ -1,6 +1,9 @@
 """`energybench report`."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energybench._commands.results import target_table, workload_table
@@ -11,32 +14,96 @@ from energybench.terminal import console, say
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from energybench.reports.evidence import Places
 
-def build(settings: Settings) -> int:
-    """Write the site, then print its path and the tables that are on it."""
-    from energybench.reports import site_builder
 
-    found = _read(settings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What else `report` is asked for.
+
+    Attributes:
+        single_file: also write the whole site as this one file.
+        serve: serve the site on loopback, and rebuild it when records arrive.
+        port: to serve on.
+        fresh: draw everything again.
+    """
+
+    single_file: Path | None = None
+    serve: bool = False
+    port: int | None = None
+    fresh: bool = False
+
+
+def build(settings: Settings, wanted: Wanted | None = None) -> int:
+    """Write the site, then print its path and the tables that are on it; serve it where that was asked for."""
+    wanted = wanted or Wanted()
+    where = _places(settings)
+    if wanted.serve:
+        return _serve(settings, where, wanted)
+    found = _build(settings, where, wanted)
     stored, refused = found
-    page = site_builder.build(settings.records, settings.site, found)
     for one in refused:
         say(f"left out {one.path}: {one.reason}")
-    if not stored:
+    if not stored and where.results is None:
         say(f"no record in {settings.records}; run `energybench run qnn-infer` first")
     groups = frames.grouped(stored)
     shown = [frames.newest(group) for group in groups]
     console().print(*_tables(shown), sep="")
     if earlier := len(stored) - sum(len(group) for group in shown):
         console().print(f"{earlier} earlier record{'s' if earlier > 1 else ''} in {settings.records}", soft_wrap=True)
-    console().print(page, soft_wrap=True)
+    for page in filter(None, (settings.site / "index.html", wanted.single_file)):
+        console().print(page, soft_wrap=True)
     return 0
 
 
-def _read(settings: Settings) -> frames.Found:
-    """What is there to report; only the default folder may be missing, for nothing may have been run yet."""
-    if settings.records == Settings().records and not settings.records.exists():
-        return [], []
-    return frames.read(settings.records)
+def _places(settings: Settings) -> "Places":
+    """Where the evidence is; only the default folder may be missing, for nothing may have been run yet."""
+    from energybench.reports.evidence import places
+
+    if settings.records != Settings().records and not settings.records.exists():
+        frames.read(settings.records)  # says what is missing, and what to do
+    return places(settings.records)
+
+
+def _build(settings: Settings, where: "Places", wanted: Wanted) -> frames.Found:
+    """Build the site once; the records that it is of."""
+    from energybench.reports import single_file, site_builder
+    from energybench.reports.about import About
+    from energybench.reports.evidence import Evidence
+
+    about = About(title=settings.title, authors=settings.authors, address=settings.address)
+    with _progress() as tell:
+        evidence = Evidence(where)
+        site_builder.write(evidence, settings.site, about=about, fresh=wanted.fresh, say=tell)
+        if wanted.single_file:
+            tell(str(wanted.single_file))
+            single_file.single(settings.site, wanted.single_file)
+    return evidence.stored, list(evidence.refused)
+
+
+def _serve(settings: Settings, where: "Places", wanted: Wanted) -> int:
+    from energybench.reports import serving
+
+    def rebuild() -> bool:
+        _build(settings, where, wanted)
+        return True
+
+    watch = [path for path in (where.records, where.results) if path]
+    return serving.serve(settings.site, rebuild, watch=watch, port=serving.PORT if wanted.port is None else wanted.port)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What is being made, in one line that changes; silent where nobody looks."""
+    count = 0
+    with console(stderr=True).status("reading records") as status:
+
+        def tell(what: str) -> None:
+            nonlocal count
+            count += 1
+            status.update(f"{what} ({count:,} made)")
+
+        yield tell
 
 
 def _tables(groups: Sequence[Sequence[frames.Stored]]) -> "list[Table]":

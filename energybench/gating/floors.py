@@ -82,6 +82,8 @@ def from_repeats(observations: Iterable[Observation]) -> Floor | None:
     """From sets of one commit that were measured on different occasions."""
     squares, degrees, sets = 0.0, 0, 0
     for group in _grouped(observations):
+        if len(group) < 2:
+            continue
         occasions = _occasions(group)
         means = [math.log(statistics.fmean(one.value for one in each)) for each in occasions]
         if len(means) < 2:

@@ -3,13 +3,14 @@
 import datetime as dt
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from energybench.gating.commits import Commit, CommitError, full_hash, known, order, shallow
 from energybench.gating.observed import LANES, Observation, Observed, Track, lane_of
+from energybench.gating.twins import recorded_as
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -83,12 +84,51 @@ class Row:
     observations: Sequence[Observation]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laid:
+    """All series along their commits."""
+
+    line: Line
+    rows: Sequence[Row]
+
+
+def lay(
+    repository: Path, observed: Observed, *, branch: str = "HEAD", wanted: Callable[[Track], bool] = lambda _: True
+) -> Laid:
+    """Lay the wanted tracks along the commits of a branch, each series once.
+
+    Raises:
+        CommitError: there is no such branch.
+    """
+    line = Line(repository, branch, observed)
+    tracks = [one for one in once(observed.tracks) if wanted(one)]
+    return Laid(line=line, rows=[row for track in tracks for row in rows_of(track, line)])
+
+
+def once(tracks: Sequence[Track]) -> list[Track]:
+    """Without the asv series that records tell of as well, for each of their commits: a run under asv leaves both."""
+    known = {(one.key, one.provenance): one for one in tracks}
+
+    def told_twice(one: Track) -> bool:
+        twin = recorded_as(one.key)
+        other = known.get((twin, one.provenance))
+        return twin != one.key and other is not None and _commits(one) <= _commits(other)
+
+    return [one for one in tracks if not told_twice(one)]
+
+
+def _commits(track: Track) -> set[str]:
+    return {one.commit for one in track.observations}
+
+
 def rows_of(track: Track, line: Line) -> list[Row]:
     """One row of a track; one for each lane where they were measured beside each other."""
     known = [one for one in track.observations if one.commit in line.rank]
     lanes: dict[tuple[str, ...], list[Observation]] = {}
+    # Equal surroundings are one object, so that each is looked at once.
+    names = {place: lane_of(one) for place, one in {id(one.context): one for one in known}.items()}
     for one in sorted(known, key=lambda one: (line.rank[one.commit], one.when)):
-        lanes.setdefault(lane_of(one), []).append(one)
+        lanes.setdefault(names[id(one.context)], []).append(one)
     ranges = sorted((line.rank[one[0].commit], line.rank[one[-1].commit]) for one in lanes.values())
     if all(old[1] <= new[0] for old, new in pairwise(ranges)):
         every = [one for _, lane in sorted(lanes.items(), key=lambda one: line.rank[one[1][0].commit]) for one in lane]

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import fmean
+from typing import NamedTuple
 
-from energybench.gating.library import Library
-from energybench.gating.line import Line, Row, rows_of
-from energybench.gating.observed import Observation, Observed, Track
-from energybench.gating.sides import recorded_as
+from energybench.gating.line import Laid, Row
+from energybench.gating.observed import Observation, Track
 from energybench.history import Change, History
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(NamedTuple):
     """One commit's value: its place among commits with results, mean, and standard error where it is known."""
 
     place: int
@@ -59,21 +57,17 @@ class Curve:
         return max((abs(one.change) if one.change is not None else math.inf for one in self.changes), default=0.0)
 
 
-def curves(library: Library, observed: Observed, found: History, *, branch: str = "HEAD") -> list[Curve]:
-    """The curves of a library: those that changed first, the worse ones before the better, the larger first."""
-    line = Line(library.repository, branch, observed)
-    ranks = sorted(
-        {line.rank[one.commit] for t in observed.tracks for one in t.observations if one.commit in line.rank}
-    )
-    places = {line.commits[rank].hash: place for place, rank in enumerate(ranks)}
+def curves(laid: Laid, found: History) -> list[Curve]:
+    """The curves of series along their commits: those that changed first, the worse ones before the better."""
+    line, measured = laid.line, {one.commit for row in laid.rows for one in row.observations}
+    places = {name: place for place, name in enumerate(sorted(measured, key=line.rank.__getitem__))}
     changes: dict[object, list[Change]] = {}
     for one in found.changes:
         changes.setdefault((one.key, one.provenance, tuple(sorted(one.lane.items()))), []).append(one)
     told = []
-    for track in _once(observed.tracks):
-        for row in rows_of(track, line):
-            own = changes.get((track.key, track.provenance, tuple(sorted(row.lane.items()))), [])
-            told.append(_curve(row, own, places))
+    for row in laid.rows:
+        own = changes.get((row.track.key, row.track.provenance, tuple(sorted(row.lane.items()))), [])
+        told.append(_curve(row, own, places))
     return sorted(told, key=_interest)
 
 
@@ -81,17 +75,6 @@ def _interest(one: Curve) -> tuple[object, ...]:
     worse = any(change.direction == "worse" for change in one.changes)
     joules = one.track.unit != "J"
     return (not one.changes, not worse, -one.largest, joules, one.track.key.label, sorted(one.lane.items()))
-
-
-def _once(tracks: Sequence[Track]) -> list[Track]:
-    """Without asv's series of a point that records tell of as well, as in a history."""
-    commits = {(one.key, one.provenance): {each.commit for each in one.observations} for one in tracks}
-    return [
-        one
-        for one in tracks
-        if (twin := recorded_as(one.key)) == one.key
-        or not commits[one.key, one.provenance] <= commits.get((twin, one.provenance), set())
-    ]
 
 
 def _curve(row: Row, changes: Sequence[Change], places: Mapping[str, int]) -> Curve:
@@ -116,6 +99,9 @@ def _values(piece: Sequence[Observation], places: Mapping[str, int]) -> list[Val
     found = []
     for commit, group in groupby(piece, key=lambda one: one.commit):
         own = list(group)
+        if len(own) == 1:
+            found.append(Value(place=places[commit], commit=commit, value=own[0].value, error=own[0].error, values=1))
+            continue
         errors = [one.error for one in own]
         known = [error for error in errors if error is not None]
         error = math.hypot(*known) / len(known) if known and len(known) == len(errors) else None

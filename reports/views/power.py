@@ -8,6 +8,7 @@ from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.plotting import colours, panel_axes, widened
 from energybench.reports.views.drawing import fit, outline, prefixed, shortened, spread_out
+from energybench.reports.views.trace_chart import chart
 from energybench.reports.views.traces import Trace, starts_of, trace_of
 from energybench.reports.views.view import Table, View, cut, framed, latest, names, shown
 
@@ -54,6 +55,7 @@ def view(stored: Sequence[Stored]) -> View:
         answers="Was the power steady through the windows, and was anything throttled?",
         figures=draw if found else None,
         alts={name: _alt(one, kind) for name, (one, kind) in drawn.items()},
+        charts={name: chart(one, kind) for name, (one, kind) in drawn.items()},
         caption=CAPTION,
         table=Table(
             caption="Watts of what was traced",

@@ -1,6 +1,5 @@
 """What changed against a baseline, the surest regressions first; what did not move is folded away."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
 
     Columns of its data, a row a series: series, workload, metric, provenance, unit; verdict; base and head (means, in
     that unit); change (head/base - 1, or head - base where `absolute`) with `.low` and `.high`; higher_is_better;
-    margin; weight (change over half the width of its interval; absent for what is exact); rounds; reason.
+    margin; weight (change over half the width of its interval, of what is exact over its margin); rounds; reason.
 
     Args:
         judgement: of base and head; None where there are not two.
@@ -79,7 +78,7 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
         alts={panel: forest.alt(own[:MOST_DRAWN], names) for panel, own in panels.items()},
         caption=CAPTION,
         table=Table(
-            caption="What is not quiet: regressions first, then by change over its uncertainty",
+            caption="What is not quiet: regressions first, then by change over its uncertainty or, if exact, margin",
             headings=("Series", "Verdict", "Change", "Base", "Head", "Why"),
             rows=listed,
             at_once=MOST_DRAWN,
@@ -95,17 +94,24 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
     )
 
 
-def views(library: Library | None, *, observed: Observed | None = None) -> list[View]:
-    """A scorecard for each machine with records of two commits: the newest against the one before it; at least one.
+def views(
+    library: Library | None,
+    *,
+    observed: Observed | None = None,
+    judged: Mapping[str, Judgement] | None = None,
+) -> list[View]:
+    """A scorecard for each machine with results of two commits: the newest against the one before it; at least one.
 
     Args:
         library: records and their repository; None where there is none.
         observed: all of its values, where they were read already.
+        judged: what `newest_against_before` gave, where that has been done.
     """
-    found = newest_against_before(library, observed=observed) if library else {}
+    found = judged if judged is not None else newest_against_before(library, observed=observed) if library else {}
     if library is None or len(found) < 2:
         return [view(next(iter(found.values()), None))]
-    names = {one.record.machine.id: one.record.machine.name for one in library.stored}
+    names = dict.fromkeys(found, "") | {one.record.machine.id: one.record.machine.name for one in library.stored}
+    names = {machine: name or machine for machine, name in names.items()}
     return [
         view(judgement, name=f"scorecard-{number}", where=machine_name(machine, names))
         for number, (machine, judgement) in enumerate(found.items(), 1)
@@ -176,7 +182,7 @@ def _data(one: Verdict) -> dict[str, object]:
     values |= {
         "margin": one.margin,
         "rounds": one.rounds,
-        "weight": weight(one) if math.isfinite(weight(one)) else None,
+        "weight": weight(one),
     }
     row = {"series": one.key.label, "workload": one.key.workload, "metric": one.key.metric, "unit": one.unit}
     row |= {"provenance": one.provenance, "verdict": word(one), "reason": one.reason}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from energybench.gating.library import Library
+from energybench.gating.line import lay
 from energybench.gating.observed import Observed, observe
 from energybench.gating.series import Key
 from energybench.history import Change, History, history
@@ -12,6 +13,7 @@ from energybench.reports.numbers import quantity
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve, curves
 from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.trend_chart import charts
 from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, plain, shown
 
 if TYPE_CHECKING:
@@ -48,25 +50,37 @@ EMPTY = (
 _TITLE, _ANSWERS = "Over commits", "Which commit changed what, and by how much?"
 
 
-def view(library: Library | None, *, observed: Observed | None = None, found: History | None = None) -> View:
+def view(
+    library: Library | None,
+    *,
+    observed: Observed | None = None,
+    found: History | None = None,
+    lines: Sequence[Curve] | None = None,
+) -> View:
     """The trends of a library's series over commits.
 
-    Columns of its data, a row a commit of a series: series, workload, metric, provenance, unit; lane (what sets it
-    apart from others of the same series, as a machine); place (of the commit among those with results, from 0); commit;
-    value (a mean of `values` results, in the unit); standard_error; level (of the stretch between change points);
-    step_before (what else was different from the commit before on).
+    Columns of its data, a row a commit of a series (of those that are drawn where there are very many): series,
+    workload, metric, provenance, unit; lane (what sets it apart from others of the same series, as a machine); place
+    (of the commit among those with results, from 0); commit; value (a mean of `values` results, in the unit);
+    standard_error; level (of the stretch between change points); step_before (what else was different from the commit
+    before on).
 
     Args:
         library: records and asv results; None where there is no repository.
         observed: all of its values, where they were read already.
         found: its changes, where they were looked for already.
+        lines: its curves, where they were laid already, or some of them.
     """
     if library is None:
         return View(name="trend", title=_TITLE, answers=_ANSWERS, frame=framed(COLUMNS, ()), empty=EMPTY)
-    seen = observed or observe(library)
-    changed = found or history(library, observed=seen)
-    told = [one for one in curves(library, seen, changed) if len(one.values) > 1]
+    if found is None or lines is None:
+        seen = observed or observe(library)
+        laid = lay(library.repository, seen)
+        found = history(library, observed=seen, laid=laid)
+        lines = curves(laid, found)
+    told = [one for one in lines if len(one.values) > 1]
     names = key_names(one.track.key for one in told)
+    most = len(told) if len(told) <= MOST_ROWS else MOST_DRAWN
     drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:MOST_DRAWN], 1)}
     rows, notes = cut([_row(one, names) for one in told], "series")
 
@@ -78,15 +92,16 @@ def view(library: Library | None, *, observed: Observed | None = None, found: Hi
         title=_TITLE,
         answers=_ANSWERS,
         figures=draw if told else None,
-        alts={name: _alt(one, names) for name, one in drawn.items()},
+        alts={name: alt(one, names) for name, one in drawn.items()},
+        charts=charts(library, drawn, names),
         caption=CAPTION,
         table=Table(
             caption="Series over commits, those that changed first",
             headings=("Series", "Commits", "First", "Last", "Changes"),
             rows=rows,
         ),
-        frame=framed(COLUMNS, [row for one in told for row in _data(one)]),
-        notes=(*notes, *_left_out(changed, len(told))),
+        frame=framed(COLUMNS, [row for one in told[:most] for row in _data(one)]),
+        notes=(*notes, *_left_out(found, len(told))),
         empty=None if told else EMPTY,
     )
 
@@ -95,6 +110,8 @@ def _left_out(found: History, count: int) -> tuple[str, ...]:
     notes = []
     if count > MOST_DRAWN:
         notes.append(f"{MOST_DRAWN} of {count:,} series are drawn, those that changed first.")
+    if count > MOST_ROWS:
+        notes.append("The data of this view is that of the series drawn; every series is on its workload's page.")
     if found.strangers:
         notes.append(f"{found.strangers:,} commits with results are not on this branch, and are left out.")
     if found.by_date:
@@ -110,7 +127,8 @@ def _told(changes: Sequence[Change]) -> str:
     return "; ".join(told) + (f"; {len(changes) - NAMES} before" if len(changes) > NAMES else "")
 
 
-def _alt(one: Curve, names: Mapping[Key, str]) -> str:
+def alt(one: Curve, names: Mapping[Key, str]) -> str:
+    """What a series did, in a sentence."""
     unit, values = trend_figure.unit_of(one), [value.value for value in one.values]
     steps = f" Something beside the commits changed {len(one.steps)} times." if one.steps else ""
     changes = _told(one.changes) or "no change found"

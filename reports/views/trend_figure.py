@@ -23,7 +23,7 @@ MARGIN = 0.6
 LETTER = 0.026
 """Of the width of the axes."""
 INCHES = 2.1
-SIDES = (0.95, 0.35)
+SIDES = (1.1, 0.35)
 
 
 def figure(one: Curve, names: Mapping[Key, str], *, dark: bool) -> "Figure":

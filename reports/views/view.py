@@ -53,6 +53,8 @@ class View:
         answers: one sentence on what it answers.
         figures: draws for a light (False) or a dark page, by the name of the panel; None without data.
         alts: what each panel shows, in a sentence.
+        charts: what a browser draws in place of a panel to look into, by the name of the panel; plain JSON, as
+            `static/report.js` reads it.
         caption: below the figures: what marks and bars mean.
         table: numbers for people.
         frame: its data, a row a value, in SI units; the columns are documented where the view is made.
@@ -65,6 +67,7 @@ class View:
     answers: str
     figures: "Draw | None" = None
     alts: Mapping[str, str] = field(default_factory=dict)
+    charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     caption: str = ""
     table: Table = field(default_factory=Table)
     frame: "Callable[[], pd.DataFrame]"
@@ -155,7 +158,7 @@ def joules_of(record: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
 def shown(value: float, unit: str, provenance: str, limits: tuple[float, float] | None = None) -> Shown:
     """A number for a table's cell, with its interval where one is stated."""
     interval = span(*limits, unit, like=value) if limits and limits[0] != limits[1] else ""
-    return Shown(text=quantity(value, unit), interval=interval, provenance=provenance)
+    return Shown(text=quantity(value, unit), interval=interval, provenance=provenance, value=value)
 
 
 def cut(rows: Sequence[tuple[Cell, ...]], what: str) -> tuple[tuple[tuple[Cell, ...], ...], tuple[str, ...]]:

@@ -1,0 +1,232 @@
+"""The page of each commit: what changed there, every number beside the one before, what else was different."""
+
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+from energybench.gating.commits import Commit
+from energybench.gating.series import Key
+from energybench.history import Change
+from energybench.reports import frames
+from energybench.reports.evidence import Evidence
+from energybench.reports.frames import Stored, commit_of
+from energybench.reports.ledger import digest
+from energybench.reports.numbers import COVERAGE, Shown, digits
+from energybench.reports.pages import machine_page, workload_page
+from energybench.reports.surroundings import Difference, differences, newest_by_commit
+from energybench.reports.views import changes as change_view
+from energybench.reports.views import trend_figure
+from energybench.reports.views.curves import Curve, Value
+from energybench.reports.views.view import key_names, machine_name, shown
+
+MOST_RECORDS = 50
+Place = tuple[int, int]
+"""Which curve, and which of its values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One series at one commit.
+
+    Attributes:
+        name: of the series; `page` of its workload.
+        now: its value.
+        before: at the last commit that was measured; None where there is none.
+        difference: in words; why there is none.
+        size: of the difference, in units of its standard error where that is known; what rows are sorted by.
+    """
+
+    name: str
+    page: str
+    now: Shown
+    before: Shown | None
+    difference: str
+    size: float
+
+
+class CommitPages:
+    """The pages of all commits with results; each is made when it is asked for."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.commits = evidence.commits
+        self._places: dict[str, list[Place]] = {one.hash: [] for one in self.commits}
+        for number, curve in enumerate(evidence.curves):
+            for place, value in enumerate(curve.values):
+                self._places[value.commit].append((number, place))
+        self._changes: dict[str, list[Change]] = {}
+        for change in evidence.found.changes:
+            self._changes.setdefault(change.commit.hash, []).append(change)
+        self._known: dict[Place, Shown] = {}
+        self._records: dict[str, list[Stored]] = {}
+        for one in evidence.stored:
+            if commit := commit_of(one.record):
+                self._records.setdefault(commit, []).append(one)
+
+    @cached_property
+    def names(self) -> Mapping[Key, str]:
+        """What people call each series."""
+        return key_names(one.track.key for one in self.evidence.curves)
+
+    @cached_property
+    def _heads(self) -> list[bytes]:
+        return [
+            f"{trend_figure.title(one, self.names)}\0{one.track.unit}\0{one.track.provenance}".encode()
+            for one in self.evidence.curves
+        ]
+
+    @cached_property
+    def _packed(self) -> list[list[bytes]]:
+        """The values of each curve as bytes: they are compared for all commits on each build."""
+        pack = struct.Struct("<ddi").pack
+        return [
+            [pack(one.value, math.nan if one.error is None else one.error, one.values) for one in curve.values]
+            for curve in self.evidence.curves
+        ]
+
+    @cached_property
+    def _steps(self) -> list[dict[int, str]]:
+        return [dict(one.steps) for one in self.evidence.curves]
+
+    @cached_property
+    def _surroundings(self) -> dict[str, list[tuple[str, list[Difference]]]]:
+        """Of each commit the machines with records there and before, and what else was different."""
+        found: dict[str, list[tuple[str, list[Difference]]]] = {}
+        for machine, newest in newest_by_commit(self.evidence.stored, self.evidence.laid.line.rank).items():
+            for (_, old), (commit, new) in pairwise(newest.items()):
+                found.setdefault(commit, []).append((machine, differences(old.record, new.record)))
+        return found
+
+    def inputs(self, place: int) -> str:
+        """A digest of everything that the page of a commit shows."""
+        one = self.commits[place]
+        parts: list[bytes] = []
+        for number, at in self._places[one.hash]:
+            parts += [self._heads[number], *self._packed[number][max(at - 1, 0) : at + 1]]
+            if at and (step := self._steps[number].get(self.evidence.curves[number].values[at].place)):
+                parts.append(step.encode())
+        around = [self.commits[near] for near in (place - 1, place + 1) if 0 <= near < len(self.commits)]
+        told = [self._changes.get(one.hash, []), self._surroundings.get(one.hash, [])]
+        records = [one.record["id"] for one in self._records.get(one.hash, ())]
+        return digest(one, place == len(self.commits) - 1, around, told, records, b"\0".join(parts))
+
+    def values(self, place: int) -> dict[str, Any]:
+        """What the template of a commit must know."""
+        one, changes = self.commits[place], self._changes.get(self.commits[place].hash, [])
+        rows = sorted(self._rows(one), key=lambda row: (-row.size, row.name))
+        return {
+            "commit": one,
+            "before": self.commits[place - 1] if place else None,
+            "after": self.commits[place + 1] if place + 1 < len(self.commits) else None,
+            "changes": [change_view.row(each, self.names[each.key]) for each in _worst_first(changes)],
+            "rows": rows,
+            "surroundings": [
+                {"machine": self._title(machine), "page": machine_page(machine), "differences": told}
+                for machine, told in self._surroundings.get(one.hash, ())
+            ],
+            "steps": self._told_steps(one),
+            **self._own_records(one),
+        }
+
+    def summaries(self) -> Iterator[dict[str, Any]]:
+        """A line for each commit, the newest first."""
+        for one in reversed(self.commits):
+            directions = [change.direction for change in self._changes.get(one.hash, ())]
+            yield {
+                "commit": one,
+                "series": len(self._places[one.hash]),
+                "records": len(self._records.get(one.hash, ())),
+                "worse": directions.count("worse"),
+                "better": directions.count("better"),
+                "else": sum(bool(told) for _, told in self._surroundings.get(one.hash, ())),
+            }
+
+    def _rows(self, commit: Commit) -> Iterator[Row]:
+        for number, at in self._places[commit.hash]:
+            curve = self.evidence.curves[number]
+            value = curve.values[at]
+            old = curve.values[at - 1] if at else None
+            step = self._steps[number].get(value.place)
+            difference, size = _difference(old, value, curve, step)
+            yield Row(
+                name=trend_figure.title(curve, self.names),
+                page=workload_page(curve.track.key.workload),
+                now=self._shown(number, at),
+                before=self._shown(number, at - 1) if at else None,
+                difference=difference,
+                size=size,
+            )
+
+    def _shown(self, number: int, at: int) -> Shown:
+        """A value for people: each is on its own page and on the next one's."""
+        known = self._known.get((number, at))
+        if known is None:
+            curve, one = self.evidence.curves[number], self.evidence.curves[number].values[at]
+            low, high = trend_figure.ends(one.value, one.error) or (one.value, one.value)
+            known = shown(one.value, trend_figure.unit_of(curve), curve.track.provenance, (low, high))
+            self._known[number, at] = known
+        return known
+
+    def _told_steps(self, commit: Commit) -> list[tuple[str, int]]:
+        """What else was different by asv's files, and in how many series."""
+        found: dict[str, int] = {}
+        for number, at in self._places[commit.hash]:
+            step = self._steps[number].get(self.evidence.curves[number].values[at].place)
+            if step:
+                found[step] = found.get(step, 0) + 1
+        return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+
+    def _own_records(self, commit: Commit) -> dict[str, Any]:
+        own = self._records.get(commit.hash, [])
+        told = [
+            {
+                "id": one.record["id"],
+                "workload": one.record["workload"]["name"],
+                "page": workload_page(one.record["workload"]["name"]),
+                "parameters": ", ".join(f"{n} {frames.shown(v)}" for n, v in one.record["parameters"].items()),
+                "machine": self._title(frames.machine(one.record)),
+                "created": str(one.record["created"])[:16].replace("T", " "),
+                "quiet": one.record.get("quiet", {}).get("quiet", True),
+                "flags": list(one.record.get("flags", ())),
+            }
+            for one in own[:MOST_RECORDS]
+        ]
+        return {"records": told, "more_records": max(0, len(own) - MOST_RECORDS)}
+
+    @cached_property
+    def _titles(self) -> dict[str, str]:
+        return {frames.machine(one.record): frames.title(one.record) for one in self.evidence.stored}
+
+    def _title(self, machine: str) -> str:
+        return machine_name(machine, self._titles)
+
+
+def _worst_first(changes: Sequence[Change]) -> list[Change]:
+    return sorted(changes, key=lambda one: (one.direction == "better", -abs(one.change or math.inf), one.key.label))
+
+
+def _difference(old: Value | None, new: Value, curve: Curve, step: str | None) -> tuple[str, float]:
+    """In words, and how large it is for sorting."""
+    if old is None:
+        return "first value", 0.0
+    if step:
+        return "not compared: something else was different", 0.0
+    by = new.value - old.value
+    if not by:
+        return "the same", 0.0
+    errors = [one.error or 0.0 for one in (old, new)]
+    size = abs(by) / math.hypot(*errors) if any(errors) else math.inf
+    if curve.track.family == "accuracy":
+        text = f"{100 * by:+.3g} points"
+    elif old.value:
+        text = f"{100 * by / abs(old.value):+.3g} %"
+    else:
+        text = "from 0"
+    doubt = f" ± {digits(100 * COVERAGE * math.hypot(*errors) / abs(old.value))} %" if any(errors) and old.value else ""
+    if curve.track.family == "accuracy" and any(errors):
+        doubt = f" ± {digits(100 * COVERAGE * math.hypot(*errors))} points"
+    return f"{text}{doubt}".replace("-", "−"), size

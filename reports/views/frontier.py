@@ -1,0 +1,169 @@
+"""Joules a sample against accuracy at each bit-width, and the points that no other one beats in both."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from energybench.reports import bits, frames
+from energybench.reports.figures import KINDS
+from energybench.reports.frames import Stored
+from energybench.reports.numbers import quantity
+from energybench.reports.views import frontier_figure
+from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.frontier_points import Point, points, standing_words, workload_of
+from energybench.reports.views.scatter import MOST_BARS
+from energybench.reports.views.view import Cell, Table, View, cut, framed, joules_of, latest, machine_name, shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = (
+    "record",
+    "machine",
+    "workload",
+    "data",
+    "weight_bits",
+    "activation_bits",
+    "provenance",
+    "joules",
+    "joules_low",
+    "joules_high",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "on_frontier",
+    "certain",
+)
+CAPTION = (
+    "Further left takes less energy, further up is more often right; bars are the stated intervals. Steps join what no "
+    "other point of the same workload, data and machine beats in both by its values; those points are filled, beaten "
+    "ones open. Estimated and modelled joules share the error of their model, and accuracies the samples they were "
+    "tested on, so the order of two points is surer than their bars, each by itself, say."
+)
+EMPTY = (
+    "No record has joules, accuracy and a bit-width. Run a network at several widths, as "
+    "`energybench run qnn-infer --bits 1,2,4,8,32`."
+)
+
+
+def view(stored: Sequence[Stored]) -> View:
+    """The energy–accuracy frontier of the newest record of each point that has a bit-width.
+
+    Columns of its data: record, machine, workload, data (set); weight_bits and activation_bits; provenance of the
+    joules; joules (a sample) and accuracy (a share) with joules_low, joules_high, accuracy_low, accuracy_high;
+    on_frontier (no point of the same workload, data, machine and provenance beats it by its values); certain (whether
+    the intervals, each by itself, leave no other answer).
+    """
+    found = points(stored)
+    panels = _panels(found)
+    rows, cut_off = cut([_row(one) for one in _told(found)], "points")
+
+    def draw(dark: bool) -> "dict[str, Figure]":
+        return {name: frontier_figure.figure(own, heading, found, dark=dark) for name, (heading, own) in panels.items()}
+
+    return View(
+        name="frontier",
+        title="Energy and accuracy by bit-width",
+        answers="Which bit-widths give the most accuracy for their joules?",
+        figures=draw if found else None,
+        alts={name: _alt(own, heading) for name, (heading, own) in panels.items()},
+        caption=CAPTION,
+        table=Table(
+            caption="Energy a sample and accuracy; what is on the frontier first",
+            headings=("Point", "Bits", "Energy", "Accuracy", "On the frontier"),
+            rows=rows,
+        ),
+        frame=framed(COLUMNS, map(_data, found)),
+        notes=(*cut_off, *_left_out(panels, found), *_without_width(stored)),
+        empty=None if found else EMPTY,
+    )
+
+
+def _told(found: Iterable[Point]) -> list[Point]:
+    kinds = list(KINDS)
+    return sorted(found, key=lambda one: (not one.on_frontier, kinds.index(one.kind), one.place.cost.value, one.name))
+
+
+Panels = Mapping[str, tuple[str, list[Point]]]
+"""Heading and points of each panel, by its name."""
+
+
+def _panels(found: Sequence[Point]) -> Panels:
+    """One for each kind of joule on each machine."""
+    titles = {frames.machine(one.record): frames.title(one.record) for one in found}
+    panels: dict[str, tuple[str, list[Point]]] = {}
+    for number, machine in enumerate(titles, 1):
+        for kind in KINDS:
+            own = [one for one in found if (one.kind, frames.machine(one.record)) == (kind, machine)]
+            if own and len(panels) < MOST_DRAWN:
+                several = len(titles) > 1
+                where = f", {machine_name(machine, titles)}" if several else ""
+                panels[f"{kind}-{number}" if several else kind] = (f"{KINDS[kind][2]}{where}", own)
+    return panels
+
+
+def _alt(own: Sequence[Point], heading: str) -> str:
+    costs, worths = ([getattr(one.place, way).value for one in own] for way in ("cost", "worth"))
+    best = sorted((one for one in own if one.on_frontier), key=lambda one: one.place.cost.value)
+    told = ", ".join(
+        f"{one.level} of {workload_of(one)} ({quantity(one.place.cost.value, 'J')}, "
+        f"{quantity(one.place.worth.value, '%')})"
+        for one in best[:4]
+    )
+    more = f" and {len(best) - 4:,} more" if len(best) > 4 else ""
+    return (
+        f"{heading}: accuracy against {own[0].kind} joules per sample, {len(own):,} point{'s' * (len(own) > 1)}, "
+        f"{quantity(min(costs), 'J')} to {quantity(max(costs), 'J')}, {quantity(min(worths), '%')} to "
+        f"{quantity(max(worths), '%')}. On the frontier by their values: {told}{more}."
+    )
+
+
+def _row(one: Point) -> tuple[Cell, ...]:
+    cost, worth = one.place.cost, one.place.worth
+    kind = str(one.record["results"]["accuracy"]["provenance"])
+    return (
+        one.name,
+        one.level,
+        shown(cost.value, "J", one.kind, (cost.low, cost.high)),
+        shown(worth.value, "%", kind, (worth.low, worth.high)),
+        standing_words(one),
+    )
+
+
+def _left_out(panels: Panels, found: Sequence[Point]) -> tuple[str, ...]:
+    notes = []
+    for name, (_, own) in panels.items():
+        if (count := len(frontier_figure.drawn(own))) < len(own):
+            of = f"{count:,} of {len(own):,} points are drawn in {name}, without intervals"
+            notes.append(f"{of}: of those that would cover one another, one.")
+        elif count > MOST_BARS:
+            notes.append(f"The intervals of the {count:,} points in {name} are not drawn; the data has them.")
+    there = len({(one.kind, frames.machine(one.record)) for one in found})
+    if there > len(panels):
+        notes.append(f"{len(panels)} of {there:,} pairs of machine and kind of joule are drawn; the data has all.")
+    return tuple(notes)
+
+
+def _without_width(stored: Sequence[Stored]) -> tuple[str, ...]:
+    """How many points have all but a width."""
+    bare = sum(
+        "accuracy" in one.record["results"]
+        and bits.widths(one.record) is None
+        and any(joules_of(one.record, kind) for kind in KINDS)
+        for one in latest(stored)
+    )
+    return (f"{bare:,} point{'s' * (bare > 1)} with joules and accuracy have no bit-width, so no place here.",) * (
+        bare > 0
+    )
+
+
+def _data(one: Point) -> dict[str, object]:
+    record = one.record
+    row: dict[str, object] = {"record": record["id"], "machine": record["machine"]["id"], "workload": workload_of(one)}
+    row |= {"data": frames.data_name(record), "provenance": one.kind}
+    row |= {"weight_bits": one.widths[0], "activation_bits": one.widths[-1]}
+    told = (("joules", one.place.cost), ("accuracy", one.place.worth))
+    for (column, spread), stated in zip(told, one.stated, strict=True):
+        row[column] = spread.value
+        if stated:
+            row[f"{column}_low"], row[f"{column}_high"] = spread.low, spread.high
+    return row | {"on_frontier": one.on_frontier, "certain": one.standing is not None and one.standing.certain}

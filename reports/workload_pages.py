@@ -1,0 +1,83 @@
+"""The page of each workload: its tables and figures on every machine, and its series over commits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from energybench.gating.commits import Commit
+from energybench.gating.series import Key
+from energybench.gating.twins import recorded_as
+from energybench.reports import trend_picture
+from energybench.reports.evidence import Evidence
+from energybench.reports.pages import workload_page
+from energybench.reports.views import trend, trend_chart, trend_figure
+from energybench.reports.views.curves import Curve
+from energybench.reports.views.view import key_names
+from energybench.reports.views.writing import embedded
+
+MOST_DRAWN = 24
+"""Series over commits that a page draws: those that changed first."""
+
+
+def workload_pages(evidence: Evidence, groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the template of each workload must know, in the order of their names; trainings to an accuracy last."""
+    curves = by_workload(evidence.curves)
+    names = [*dict.fromkeys(str(one["name"]) for one in groups)]
+    names += sorted(set(curves) - set(names))
+    return [
+        _page(name, [one for one in groups if one["name"] == name], curves.get(name, ()), evidence.commits)
+        for name in names
+    ]
+
+
+def by_workload(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    """The curves of each workload; those of a suite of asv belong to the workload that it measures."""
+    known = {one.track.key.workload for one in curves}
+    found: dict[str, list[Curve]] = {}
+    for one in curves:
+        told = recorded_as(one.track.key).workload
+        found.setdefault(told if told in known else one.track.key.workload, []).append(one)
+    return found
+
+
+def _page(
+    name: str, groups: Sequence[Mapping[str, Any]], curves: Sequence[Curve], commits: Sequence[Commit]
+) -> dict[str, Any]:
+    names = key_names(one.track.key for one in curves)
+    several = [one for one in curves if len(one.values) > 1]
+    machines = list(dict.fromkeys(str(one["machine"]) for one in groups))
+    return {
+        "name": name,
+        "file": workload_page(name),
+        "groups": groups,
+        "machines": machines,
+        "points": sum(len(one["rows"]) for one in groups),
+        "newest": max((str(one["newest"]) for one in groups), default=""),
+        "series": len(curves),
+        "commits": len({value.commit for one in curves for value in one.values}),
+        "changed": [_changed(one, names) for one in several if one.changes][:3],
+        "trends": [_trend(one, names, commits) for one in several[:MOST_DRAWN]],
+        "undrawn": max(0, len(several) - MOST_DRAWN),
+    }
+
+
+def _changed(one: Curve, names: Mapping[Key, str]) -> dict[str, str]:
+    last = one.changes[-1]
+    return {
+        "series": trend_figure.title(one, names),
+        "size": trend_figure.size(last),
+        "commit": last.commit.hash,
+        "direction": last.direction,
+    }
+
+
+def _trend(one: Curve, names: Mapping[Key, str], commits: Sequence[Commit]) -> dict[str, Any]:
+    alt = trend.alt(one, names)
+    return {
+        "title": trend_figure.title(one, names),
+        "provenance": one.track.provenance,
+        "alt": alt,
+        "picture": trend_picture.picture(one, [each.hash[:8] for each in commits], alt),
+        "chart": embedded(trend_chart.chart(one, names, {each.hash: each for each in commits})),
+        "changes": [(trend_figure.size(change), change.commit.hash) for change in one.changes[-trend.NAMES :]],
+        "steps": [text for _, text in one.steps[-trend.NAMES :]],
+    }
