@@ -105,6 +105,7 @@ def history(
     pattern: str = "*",
     observed: Observed | None = None,
     laid: Laid | None = None,
+    floor_of: Callable[[Series], Floor | None] | None = None,
 ) -> History:
     """Find the changes of all series of a library.
 
@@ -115,6 +116,7 @@ def history(
         pattern: a glob of labels or paths of series.
         observed: all values of the library, where they were read already.
         laid: the same along the commits of the branch, where they were laid already.
+        floor_of: the noise of a series, where it was learnt already.
 
     Raises:
         CommitError: there is no such branch, or `since` is neither a commit nor a day.
@@ -126,7 +128,7 @@ def history(
 
     laid = laid or lay(library.repository, observed, branch=branch, wanted=wanted)
     line, rows = laid.line, laid.rows
-    floor_of = floors(library, observed)
+    floor_of = floor_of or floors(library, observed)
     first = line.first_after(since)
     changes: list[Change] = []
     steps: Counter[tuple[tuple[str, ...], int, int]] = Counter()

@@ -1,23 +1,18 @@
 """Everything that a site is made of, read once: records, asv results, their order along commits, and what changed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from energybench.gating.asv_files import is_results_folder
-from energybench.gating.commits import Commit, top_of
+from energybench.gating.commits import top_of
 from energybench.gating.library import CONFIGURATION, Library, SideError, results_dir
-from energybench.gating.line import Laid, lay
-from energybench.gating.observed import Observed, observe
 from energybench.gating.series import Trouble
-from energybench.gating.verdicts import Judgement
-from energybench.history import History, history
 from energybench.reports import frames
 from energybench.reports.frames import Refused, Stored
-from energybench.reports.views.changed import newest_against_before
-from energybench.reports.views.curves import Curve, curves
+from energybench.reports.views.seen import Seen
 from energybench.store import DEFAULT_RECORDS
 
 NOTHING = Path(os.devnull)
@@ -62,7 +57,7 @@ def places(path: Path) -> Places:
     return Places(records=records, repository=repository, results=results if results and results.is_dir() else None)
 
 
-class Evidence:
+class Evidence(Seen):
     """What pages are made from; each part is read or computed when it is asked for first.
 
     Args:
@@ -77,45 +72,7 @@ class Evidence:
         )
         self.stored: list[Stored] = read[0]
         self._refused = read[1]
-
-    @cached_property
-    def library(self) -> Library:
-        """Records and asv results, as the gate knows them."""
-        records = self.where.records if self.where.records.is_dir() else self.where.records.parent
-        if self.where.records == NOTHING:
-            records = NOTHING
-        return Library(repository=self.where.repository, records=records, results=self.where.results or NOTHING)
-
-    @cached_property
-    def observed(self) -> Observed:
-        """Every value of each series."""
-        return observe(self.library)
-
-    @cached_property
-    def laid(self) -> Laid:
-        """All series along their commits."""
-        return lay(self.where.repository, self.observed)
-
-    @cached_property
-    def found(self) -> History:
-        """Which commits changed what."""
-        return history(self.library, observed=self.observed, laid=self.laid)
-
-    @cached_property
-    def curves(self) -> Sequence[Curve]:
-        """All series over commits, those that changed first."""
-        return curves(self.laid, self.found)
-
-    @cached_property
-    def judged(self) -> Mapping[str, Judgement]:
-        """The newest commit of each machine against the one before it."""
-        return newest_against_before(self.library, observed=self.observed)
-
-    @cached_property
-    def commits(self) -> Sequence[Commit]:
-        """The commits with results, the oldest first; places of the curves count along them."""
-        measured = {one.commit for row in self.laid.rows for one in row.observations}
-        return [one for one in self.laid.line.commits if one.hash in measured]
+        super().__init__(_library(where))
 
     @cached_property
     def refused(self) -> Sequence[Refused]:
@@ -123,6 +80,13 @@ class Evidence:
         known = {one.path for one in self._refused}
         troubles = [one for one in self.observed.troubles if one.left_out and one.path not in known]
         return [*self._refused, *self.where.troubles, *map(_refusal, troubles)]
+
+
+def _library(where: Places) -> Library:
+    """The same as the gate knows it."""
+    folder = where.records.is_dir() or where.records == NOTHING
+    records = where.records if folder else where.records.parent
+    return Library(repository=where.repository, records=records, results=where.results or NOTHING)
 
 
 def _refusal(trouble: Trouble) -> Refused:

@@ -38,10 +38,7 @@ class Site:
         self.evidence, self.ledger, self.about = evidence, ledger, about
         stored = evidence.stored
         self.groups = groups_of(stored, frames.frame(stored), ledger)
-        found, lines = evidence.found, evidence.curves
-        judged = evidence.judged
-        seen = views(stored, evidence.library, observed=evidence.observed, found=found, lines=lines, judged=judged)
-        self.views = [writing.write(one, ledger) for one in seen]
+        self.views = [writing.write(one, ledger) for one in views(stored, evidence)]
         self.machines = machine_pages(evidence)
         self.commits = CommitPages(evidence)
         self.common = {

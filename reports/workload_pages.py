@@ -56,6 +56,7 @@ def _page(
         "commits": len({value.commit for one in curves for value in one.values}),
         "changed": [_changed(one, names) for one in several if one.changes][:3],
         "trends": [_trend(one, names, commits) for one in several[:MOST_DRAWN]],
+        "words": embedded(trend_chart.words(commits)) if several else "",
         "undrawn": max(0, len(several) - MOST_DRAWN),
     }
 
@@ -77,7 +78,7 @@ def _trend(one: Curve, names: Mapping[Key, str], commits: Sequence[Commit]) -> d
         "provenance": one.track.provenance,
         "alt": alt,
         "picture": trend_picture.picture(one, [each.hash[:8] for each in commits], alt),
-        "chart": embedded(trend_chart.chart(one, names, {each.hash: each for each in commits})),
+        "chart": embedded(trend_chart.chart(one, names)),
         "changes": [(trend_figure.size(change), change.commit.hash) for change in one.changes[-trend.NAMES :]],
         "steps": [text for _, text in one.steps[-trend.NAMES :]],
     }

@@ -47,6 +47,7 @@ from energybench.reports.views import (
     views,
 )
 from energybench.reports.views.scatter import Spot
+from energybench.reports.views.seen import Seen
 from energybench.reports.views.view import MOST_ROWS, View, key_names, names
 from energybench.reports.views.writing import write
 from energybench.store import Stored as Kept
@@ -520,7 +521,7 @@ def test_the_newest_commit_is_judged_against_the_one_before_it(library):
 
 
 def test_a_machine_with_one_commit_has_nothing_to_compare(library):
-    assert scorecard.views(library(of_commit(0, "a" * 40)))[0].empty == scorecard.EMPTY
+    assert scorecard.views(Seen(library(of_commit(0, "a" * 40))))[0].empty == scorecard.EMPTY
 
 
 def test_each_machine_has_a_scorecard_of_its_own(library):
@@ -529,7 +530,7 @@ def test_each_machine_has_a_scorecard_of_its_own(library):
         for n, commit in enumerate("ab")
         for m in range(2)
     ]
-    found = scorecard.views(library(*records))
+    found = scorecard.views(Seen(library(*records)))
     assert [one.title for one in found] == ["What changed, the box (box-0)", "What changed, the box (box-1)"]
 
 
@@ -555,7 +556,7 @@ def stepped(count: int = 12) -> list[dict[str, Any]]:
 
 
 def test_a_series_that_changed_is_drawn_first_with_its_levels(library):
-    view = trend.view(library(*stepped()))
+    view = trend.view(Seen(library(*stepped())))
     first = view.table.rows[0]
     assert first[0] == "modelled joules of qnn-infer"
     assert "+100 % worse at 00000000" in str(first[-1])
@@ -570,7 +571,7 @@ def test_a_series_that_changed_is_drawn_first_with_its_levels(library):
 
 def test_another_kernel_is_a_step_and_no_change(library):
     records = [of_commit(n, f"{n:040x}", machine={"kernel": "6.1" if n < 3 else "6.2"}) for n in range(6)]
-    table = trend.view(library(*records)).frame()
+    table = trend.view(Seen(library(*records))).frame()
     steps = table[table["metric"] == "joules_per_sample"]["step_before"].dropna()
     assert list(steps) == ["kernel: 6.1 → 6.2"]
 
@@ -587,7 +588,7 @@ def test_commits_stand_in_the_order_of_git(tmp_path, library):
         git("commit", "-q", "--allow-empty", "-m", name)
         commits.append(git("rev-parse", "HEAD"))
     found = library(of_commit(5, commits[0]), of_commit(1, commits[1]))
-    table = trend.view(found).frame()
+    table = trend.view(Seen(found)).frame()
     assert list(table[table["metric"] == "joules_per_sample"]["commit"]) == commits
 
 
@@ -597,7 +598,7 @@ def test_of_many_series_twelve_are_drawn_and_the_rest_counted(library):
         for record in stepped(3)
         for bits in range(5)
     ]
-    view = trend.view(library(*records))
+    view = trend.view(Seen(library(*records)))
     assert view.figures is not None
     assert len(view.figures(False)) == drawing.MOST_DRAWN
     assert any(note.startswith("12 of ") and "those that changed first" in note for note in view.notes)
@@ -762,5 +763,5 @@ def test_the_data_of_a_view_is_its_frame(tmp_path):
 def test_views_of_a_library_fill_what_changed_and_what_came_over_commits(library):
     lib = library(*stepped(4))
     stored, _ = frames.read(lib.records)
-    found = {one.name: one for one in views(stored, lib)}
+    found = {one.name: one for one in views(stored, Seen(lib))}
     assert [name for name, one in found.items() if one.empty] == ["power", "communication", "relaxation"]

@@ -165,7 +165,7 @@ def _views(stored: Sequence[Stored], settings: Settings) -> dict[str, Any]:
         return {}
     from energybench.gating.commits import top_of
     from energybench.gating.library import Library
-    from energybench.reports.views import views
+    from energybench.reports.views import Seen, views
 
     library = Library(repository=top_of(Path()), records=settings.records)
-    return {view.name: view for view in views(stored, library)}
+    return {view.name: view for view in views(stored, Seen(library))}

@@ -49,13 +49,23 @@ def floors(library: Library, observed: Observed | None = None) -> Callable[[Seri
     ranks = ranks_of(library, seen)
     folders = {*library.records.glob("*"), *(one.path.parent for one in library.every_record())}
     canaries = {one.name: read_canary(one / CANARY) for one in sorted(folders) if (one / CANARY).is_file()}
+    # A history and a gate ask for the same series on grounds that they tell in other words.
+    learnt: dict[tuple[int, frozenset[int]], list[Floor | None]] = {}
+
+    def learn(track: Track, series: Series) -> list[Floor | None]:
+        same = _comparable(track, series)
+        place = id(track), frozenset(same)
+        if place not in learnt:
+            own = [one for one in track.observations if id(one.context) in same and one.value > 0]
+            learnt[place] = [from_repeats(own), from_history(own, ranks)]
+        return learnt[place]
 
     def floor_of(series: Series) -> Floor | None:
         if series.family not in MOVING or series.provenance == "modelled":
             return None
         found = [from_canary(canaries, series)]
         if track := tracks.get((series.key, series.provenance)):
-            found += [from_repeats(_comparable(track, series)), from_history(_comparable(track, series), ranks)]
+            found += learn(track, series)
         known = [one for one in found if one and one.degrees >= LEAST_DEGREES]
         return max(known, key=lambda one: one.relative, default=None)
 
@@ -167,21 +177,15 @@ def _same_instrument(line: Mapping[str, Any], series: Series) -> bool:
     return told in (None, "") or driver is None or str(told) in driver
 
 
-def _comparable(track: Track, series: Series) -> list[Observation]:
-    """What was measured on the grounds of a series."""
+def _comparable(track: Track, series: Series) -> set[int]:
+    """The surroundings, by identity, that are the grounds of a series."""
     grounds = series.grounds
     wanted = [(name, value.removesuffix(", simulated")) for name, value in grounds.items() if name != "seed"]
-    same: dict[int, bool] = {}
-    kept = []
-    for one in track.observations:
-        known = same.get(id(one.context))
-        if known is None:
-            found = ((one.context.get(name, ""), value) for name, value in wanted)
-            more = any(name.startswith(DEFINITION) and name not in grounds for name in one.context)
-            alike = all(told.removesuffix(", simulated") == value for told, value in found)
-            known = same[id(one.context)] = alike and not more
-        if known and one.value > 0:
-            kept.append(one)
+    kept = set()
+    for place, context in {id(one.context): one.context for one in track.observations}.items():
+        more = any(name.startswith(DEFINITION) and name not in grounds for name in context)
+        if not more and all(context.get(name, "").removesuffix(", simulated") == value for name, value in wanted):
+            kept.add(place)
     return kept
 
 

@@ -1,6 +1,6 @@
 """The newest commit of a machine judged against the one before it, and the order in which people want to read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from energybench.gate import judge
 from energybench.gating.asv_files import Result, Tree
@@ -11,7 +11,7 @@ from energybench.gating.library import Library
 from energybench.gating.line import Line
 from energybench.gating.observed import Observed, observe
 from energybench.gating.rules import SCATTERING, Rules
-from energybench.gating.series import Side
+from energybench.gating.series import Floor, Series, Side
 from energybench.gating.sides import interleaved
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.store import Stored
@@ -36,7 +36,12 @@ FOLDED = ("pass", "left out", "new")
 
 
 def newest_against_before(
-    library: Library, *, observed: Observed | None = None, rules: Rules = RULES
+    library: Library,
+    *,
+    observed: Observed | None = None,
+    line: Line | None = None,
+    floor_of: Callable[[Series], Floor | None] | None = None,
+    rules: Rules = RULES,
 ) -> dict[str, Judgement]:
     """Of each machine with results of two commits at least the newest against the one before it, by the machine's id.
 
@@ -45,10 +50,12 @@ def newest_against_before(
     Args:
         library: records and asv results.
         observed: all of its values, where they were read already.
+        line: its commits, where they were laid already.
+        floor_of: the noise of a series, where it was learnt already.
         rules: what it is judged by.
     """
     seen = observed or observe(library)
-    line, floor_of = Line(library.repository, "HEAD", seen), floors(library, seen)
+    line, floor_of = line or Line(library.repository, "HEAD", seen), floor_of or floors(library, seen)
     found = {}
     known = {name for one in library.stored for name in (one.record.machine.id, one.record.machine.name)}
     for machine, sides in _asv_sides(library, line).items():

@@ -1,10 +1,10 @@
 """What changed over commits: each change of a series beyond its margin, the newest first."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from energybench.gating.series import Key
-from energybench.history import Change, History
+from energybench.history import Change
 from energybench.reports.numbers import quantity, short
+from energybench.reports.views.seen import Seen
 from energybench.reports.views.view import Cell, Table, View, cut, framed, key_names, shown
 
 COLUMNS = ("commit", "after", "workload", "metric", "label", "direction", "provenance", "unit", "old", "new", "change")
@@ -15,15 +15,16 @@ EMPTY = (
 )
 
 
-def view(found: History | None, keys: Iterable[Key] = ()) -> View:
-    """The changes of a history, the newest commit first; `keys` of all series tell how each is named.
+def view(seen: Seen | None) -> View:
+    """The changes of all series, the newest commit first.
 
     Columns of its data: commit (the first with the new level), after (the last measured before it), workload, metric,
     label (workload, parameters, metric), direction (worse or better, in the metric's own), provenance, unit, old and
     new (levels), change (new/old - 1, or new - old of an accuracy).
     """
+    found = seen.found if seen else None
     newest = _newest(found.changes) if found else []
-    names = key_names(keys)
+    names = key_names(one.track.key for one in seen.curves) if seen else {}
     rows, notes = cut([row(one, names[one.key]) for one in newest], "changes")
     return View(
         name="changes",

@@ -7,6 +7,7 @@ from itertools import groupby, pairwise
 from statistics import fmean
 from typing import NamedTuple
 
+from energybench.gating.commits import Commit
 from energybench.gating.line import Laid, Row
 from energybench.gating.observed import Observation, Track
 from energybench.history import Change, History
@@ -69,6 +70,12 @@ def curves(laid: Laid, found: History) -> list[Curve]:
         own = changes.get((row.track.key, row.track.provenance, tuple(sorted(row.lane.items()))), [])
         told.append(_curve(row, own, places))
     return sorted(told, key=_interest)
+
+
+def measured(laid: Laid) -> list[Commit]:
+    """The commits with results, the oldest first: places count along them."""
+    found = {one.commit for row in laid.rows for one in row.observations}
+    return [one for one in laid.line.commits if one.hash in found]
 
 
 def _interest(one: Curve) -> tuple[object, ...]:

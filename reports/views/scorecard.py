@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from energybench.gating.library import Library
-from energybench.gating.observed import Observed
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.reports.figures import KINDS
 from energybench.reports.numbers import Shown, short
 from energybench.reports.views import forest
-from energybench.reports.views.changed import counts, folded, newest_against_before, ordered, weight, word
+from energybench.reports.views.changed import counts, folded, ordered, weight, word
 from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.seen import Seen
 from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, machine_name, shown
 
 if TYPE_CHECKING:
@@ -94,23 +93,16 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
     )
 
 
-def views(
-    library: Library | None,
-    *,
-    observed: Observed | None = None,
-    judged: Mapping[str, Judgement] | None = None,
-) -> list[View]:
+def views(seen: Seen | None) -> list[View]:
     """A scorecard for each machine with results of two commits: the newest against the one before it; at least one.
 
     Args:
-        library: records and their repository; None where there is none.
-        observed: all of its values, where they were read already.
-        judged: what `newest_against_before` gave, where that has been done.
+        seen: records and asv results over commits; None where there are none.
     """
-    found = judged if judged is not None else newest_against_before(library, observed=observed) if library else {}
-    if library is None or len(found) < 2:
+    found = seen.judged if seen else {}
+    if seen is None or len(found) < 2:
         return [view(next(iter(found.values()), None))]
-    names = dict.fromkeys(found, "") | {one.record.machine.id: one.record.machine.name for one in library.stored}
+    names = dict.fromkeys(found, "") | {one.record.machine.id: one.record.machine.name for one in seen.library.stored}
     names = {machine: name or machine for machine, name in names.items()}
     return [
         view(judgement, name=f"scorecard-{number}", where=machine_name(machine, names))

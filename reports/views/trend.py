@@ -4,16 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from energybench.gating.library import Library
-from energybench.gating.line import lay
-from energybench.gating.observed import Observed, observe
 from energybench.gating.series import Key
-from energybench.history import Change, History, history
+from energybench.history import Change, History
 from energybench.reports.numbers import quantity
 from energybench.reports.views import trend_figure
-from energybench.reports.views.curves import Curve, curves
+from energybench.reports.views.curves import Curve
 from energybench.reports.views.drawing import MOST_DRAWN
-from energybench.reports.views.trend_chart import charts
+from energybench.reports.views.seen import Seen
+from energybench.reports.views.trend_chart import chart, words
 from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, plain, shown
 
 if TYPE_CHECKING:
@@ -34,7 +32,8 @@ COLUMNS = (
     "level",
     "step_before",
 )
-NAMES = 4
+NAMES, MOST_OF_MANY = 4, 3
+"""Changes that are named; series that are drawn where there are more than a table lists, as each has a page."""
 CAPTION = (
     "Commits from left to right in git's order, those without results left out. Bars and bands are ±2 standard errors. "
     "Level lines end where a change was found, beyond the margin of the series; an upright dotted line is where "
@@ -50,13 +49,7 @@ EMPTY = (
 _TITLE, _ANSWERS = "Over commits", "Which commit changed what, and by how much?"
 
 
-def view(
-    library: Library | None,
-    *,
-    observed: Observed | None = None,
-    found: History | None = None,
-    lines: Sequence[Curve] | None = None,
-) -> View:
+def view(seen: Seen | None) -> View:
     """The trends of a library's series over commits.
 
     Columns of its data, a row a commit of a series (of those that are drawn where there are very many): series,
@@ -66,22 +59,15 @@ def view(
     before on).
 
     Args:
-        library: records and asv results; None where there is no repository.
-        observed: all of its values, where they were read already.
-        found: its changes, where they were looked for already.
-        lines: its curves, where they were laid already, or some of them.
+        seen: records and asv results over commits; None where there is no repository.
     """
-    if library is None:
+    if seen is None:
         return View(name="trend", title=_TITLE, answers=_ANSWERS, frame=framed(COLUMNS, ()), empty=EMPTY)
-    if found is None or lines is None:
-        seen = observed or observe(library)
-        laid = lay(library.repository, seen)
-        found = history(library, observed=seen, laid=laid)
-        lines = curves(laid, found)
-    told = [one for one in lines if len(one.values) > 1]
+    told = [one for one in seen.curves if len(one.values) > 1]
     names = key_names(one.track.key for one in told)
-    most = len(told) if len(told) <= MOST_ROWS else MOST_DRAWN
-    drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:MOST_DRAWN], 1)}
+    most = MOST_DRAWN if len(told) <= MOST_ROWS else MOST_OF_MANY
+    drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:most], 1)}
+    data = told if len(told) <= MOST_ROWS else told[:most]
     rows, notes = cut([_row(one, names) for one in told], "series")
 
     def draw(dark: bool) -> "dict[str, Figure]":
@@ -93,23 +79,25 @@ def view(
         answers=_ANSWERS,
         figures=draw if told else None,
         alts={name: alt(one, names) for name, one in drawn.items()},
-        charts=charts(library, drawn, names),
+        charts={name: chart(one, names) for name, one in drawn.items()},
+        commits=words(seen.commits) if told else (),
         caption=CAPTION,
         table=Table(
             caption="Series over commits, those that changed first",
             headings=("Series", "Commits", "First", "Last", "Changes"),
             rows=rows,
         ),
-        frame=framed(COLUMNS, [row for one in told[:most] for row in _data(one)]),
-        notes=(*notes, *_left_out(found, len(told))),
+        frame=framed(COLUMNS, [row for one in data for row in _data(one)]),
+        notes=(*notes, *_left_out(seen.found, len(told))),
         empty=None if told else EMPTY,
     )
 
 
 def _left_out(found: History, count: int) -> tuple[str, ...]:
     notes = []
-    if count > MOST_DRAWN:
-        notes.append(f"{MOST_DRAWN} of {count:,} series are drawn, those that changed first.")
+    most = MOST_DRAWN if count <= MOST_ROWS else MOST_OF_MANY
+    if count > most:
+        notes.append(f"{most} of {count:,} series are drawn, those that changed first.")
     if count > MOST_ROWS:
         notes.append("The data of this view is that of the series drawn; every series is on its workload's page.")
     if found.strangers:

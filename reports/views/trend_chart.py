@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from energybench.gating.commits import Commit, CommitError, order
-from energybench.gating.library import Library
+from energybench.gating.commits import Commit
 from energybench.gating.series import Key
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve, Value
@@ -16,16 +15,8 @@ LETTERS = 48
 """Of a commit's subject."""
 
 
-def charts(library: Library, drawn: Mapping[str, Curve], names: Mapping[Key, str]) -> dict[str, dict[str, Any]]:
-    """What stands for each panel, by its name."""
-    if not drawn:
-        return {}
-    known = _known(library)
-    return {name: chart(one, names, known) for name, one in drawn.items()}
-
-
-def chart(one: Curve, names: Mapping[Key, str], known: Mapping[str, Commit]) -> dict[str, Any]:
-    """One series; `known` are the commits that git has words for."""
+def chart(one: Curve, names: Mapping[Key, str]) -> dict[str, Any]:
+    """One series; `words` of the commits stand beside all charts of a section."""
     kept = _thinned(one.values)
     limits = [trend_figure.ends(value.value, value.error) or (None, None) for value in kept]
     places = {value.commit: value.place for value in one.values}
@@ -40,7 +31,6 @@ def chart(one: Curve, names: Mapping[Key, str], known: Mapping[str, Commit]) -> 
         "provenance": one.track.provenance,
         "log": spread_out(above) and min(above) > 0,
         "x": [value.place for value in kept],
-        "commits": [_words(value.commit, known) for value in kept],
         "value": [brief(value.value) for value in kept],
         "low": [brief(low) for low, _ in limits],
         "high": [brief(high) for _, high in limits],
@@ -54,14 +44,6 @@ def chart(one: Curve, names: Mapping[Key, str], known: Mapping[str, Commit]) -> 
     }
 
 
-def _known(library: Library) -> dict[str, Commit]:
-    """Commits that git does not know have a hash and no words."""
-    try:
-        return {one.hash: one for one in order(library.repository, "HEAD")}
-    except CommitError:
-        return {}
-
-
 def _thinned(values: Sequence[Value]) -> list[Value]:
     """All where they are few, else of each stretch the lowest and the highest."""
     if len(values) <= MOST_VALUES:
@@ -70,12 +52,10 @@ def _thinned(values: Sequence[Value]) -> list[Value]:
     return [one for one in values if one.place in kept]
 
 
-def _words(commit: str, known: Mapping[str, Commit]) -> list[str]:
-    one = known.get(commit)
-    if one is None:
-        return [commit[:10], "", ""]
-    return [
-        commit[:10],
-        one.date[:10],
-        one.subject if len(one.subject) <= LETTERS else f"{one.subject[: LETTERS - 1]}…",
-    ]
+def words(commits: Sequence[Commit]) -> list[list[str]]:
+    """What charts of one section say of commits, by place: hash, day and subject."""
+    return [[one.hash[:10], one.date[:10], _cut(one.subject)] for one in commits]
+
+
+def _cut(subject: str) -> str:
+    return subject if len(subject) <= LETTERS else f"{subject[: LETTERS - 1]}…"

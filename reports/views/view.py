@@ -55,6 +55,7 @@ class View:
         alts: what each panel shows, in a sentence.
         charts: what a browser draws in place of a panel to look into, by the name of the panel; plain JSON, as
             `static/report.js` reads it.
+        commits: hash, day and subject of each commit, by its place on the axis of charts over commits.
         caption: below the figures: what marks and bars mean.
         table: numbers for people.
         frame: its data, a row a value, in SI units; the columns are documented where the view is made.
@@ -68,6 +69,7 @@ class View:
     figures: "Draw | None" = None
     alts: Mapping[str, str] = field(default_factory=dict)
     charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    commits: Sequence[Sequence[str]] = ()
     caption: str = ""
     table: Table = field(default_factory=Table)
     frame: "Callable[[], pd.DataFrame]"

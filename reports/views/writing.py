@@ -52,6 +52,7 @@ def write(view: View, ledger: Ledger) -> dict[str, Any]:
         "table": view.table,
         "notes": list(view.notes),
         "empty": view.empty or "",
+        "commits": embedded(view.commits) if view.commits else "",
         **made,
         "figures": _charted(view, made["figures"]),
     }
@@ -80,7 +81,7 @@ def _charted(view: View, shown: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     ]
 
 
-def embedded(payload: Mapping[str, Any]) -> Any:
+def embedded(payload: object) -> Any:
     """Small JSON that may stand within a page: no name in it ends the element or begins another."""
     from jinja2.utils import htmlsafe_json_dumps
 
