@@ -16,11 +16,10 @@ What is measured runs in asv's process. What measures is another one (`energyben
 
 import abc
 import hashlib
-import inspect
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +29,8 @@ from asv_runner.benchmarks._base import Benchmark, _get_first_attr
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from energybench import marking
+from energybench.asv_points import checked, named, records_folder
+from energybench.asv_runs import Prepared, of_all_seeds
 from energybench.marking import Asked, Calls, MeasuringError, Work
 
 __all__ = [
@@ -60,7 +61,8 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
     """The type of `energy_*`: a function that returns samples, or returns nothing and is measured, in joules a call.
 
     Attributes of the function, its class or its module: `unit`, `higher_is_better`, `margin` (what a change must
-    exceed to matter, as a share), `provenance`, `rounds`, `version`.
+    exceed to matter, as a share), `provenance`, `rounds`, and `version`, which is raised by hand when what is measured
+    changes its meaning, 1 where there is none.
     """
 
     name_regex = re.compile("^(Energy[A-Z_].+)|(energy_.+)$")
@@ -75,11 +77,32 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
         if not self.exact and self.margin == 0:
             self.margin = MARGIN
         self.provenance = _provenance(str(_get_first_attr([func], "provenance", "counter")))
-        self.version: str
+        self.version = self._version(attr_sources)
+        self.version_alts = ()
+        self._leave_suite_to_itself()
         self.rounds = int(_get_first_attr(attr_sources, "rounds", 1))
         if self.provenance == "simulated":
             # What a simulated machine said is never compared with what a counter said.
             self.version = f"{self.version}-simulated"
+
+    def _version(self, attr_sources: list[object]) -> str:
+        """That of a suite, or the protocol's and the function's own; asv's would be a hash of the code."""
+        given = str(_get_first_attr(attr_sources, "version", 1))
+        if isinstance(self._suite, EnergySuite):
+            return given
+        return f"{PROTOCOL}.{given}{'-full' if full() else ''}"
+
+    @property
+    def _suite(self) -> object:
+        """The object whose method is measured; None for a function."""
+        return getattr(self.func, "__self__", None)
+
+    def _leave_suite_to_itself(self) -> None:
+        """An `EnergySuite` is set up once a point, in its run; asv would do it before each metric."""
+        if isinstance(self._suite, EnergySuite):
+            own = [self._suite.setup, self._suite.teardown]
+            for every in (self._setups, self._teardowns):
+                every[:] = [one for one in every if one not in own]
 
     def run(self, *param: object) -> object:
         """Call the function; what asv stores: one number, or samples with their count.
@@ -87,10 +110,15 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
         Raises:
             ValueError: it gave what would crash `asv publish`: a dict, words, nothing finite.
         """
-        given = self.func(*param)
-        if given is None:
-            given = self._joules_a_call(param)
-        samples = [_finite(self.name, one) for one in (given if isinstance(given, list | tuple) else [given])]
+        try:
+            given = self.func(*param)
+            given = self._joules_a_call(param) if given is None else given
+        except MeasuringError:
+            # Where in the work it failed has been shown; where asv stood says nothing, once for each metric.
+            sys.tracebacklimit = 0
+            raise
+        every = given if isinstance(given, list | tuple) else [given]
+        samples = [checked(self.name, one, self.unit) for one in every]
         if not samples:
             raise ValueError(f"{self.name} gave no sample; return a number, or a list of them")
         return samples[0] if len(samples) == 1 else {"samples": samples, "number": 1}
@@ -99,7 +127,7 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
         """Measure the function, which has just been called once, by calling it again and again."""
         asked = Asked(
             workload={"name": self.name.replace("_", "-"), "version": 1},
-            parameters=_named(self.param_names, param[len(param) - len(self.param_names) :]),
+            parameters=named(self.param_names, param[len(param) - len(self.param_names) :], self._params),
             quick=not full(),
             settings={},
             records=records_folder(self.func),
@@ -113,11 +141,14 @@ class EnergyBenchmark(Benchmark):  # type: ignore[misc]  # asv_runner has no typ
 class EnergySuite(abc.ABC):
     """Joules, bytes, seconds and accuracy of one piece of work, from one measured run a parameter point.
 
-    A subclass has `params`, `param_names`, `definition` and the three methods below. `samples` is how many samples a
-    step handles; with `seed` a subclass tells the record which random numbers it has. `settings` go to the protocol
-    (`windows`, `window_seconds`, `idle_seconds`, `align` …).
+    A subclass has `params`, `param_names`, `definition` and the methods below. `samples` is how many samples a step
+    handles. `settings` go to the protocol (`windows`, `window_seconds`, `idle_seconds`, `align` …).
 
     Attributes:
+        judged: over how many samples an accuracy is, a number or a method of the parameters: two accuracies of one seed
+            each can only be told apart where it is known.
+        seed: of the random numbers of a run; `prepare` reads it.
+        seeds: where there are several, a point is run once with each as its `seed`.
         exact: False where what is counted depends on the data, as sweeps to a tolerance do.
         definition: raised by hand when what is measured changes its meaning; results of another one are then not
             comparable. Code is no part of it: a slower kernel is a regression, not another measurement.
@@ -127,9 +158,25 @@ class EnergySuite(abc.ABC):
     param_names: Sequence[str] = ()
     definition: int = 1
     samples: int = 1
+    judged: Any = None
     seed: int = 0
+    seeds: Sequence[int] = ()
     timeout: float = 3600
     settings: ClassVar[Mapping[str, Any]] = {}
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        if "setup_cache" in vars(cls):
+            raise TypeError(
+                f"{cls.__qualname__} has a setup_cache, which an EnergySuite needs for itself; "
+                "load what is measured in prepare, which runs once a point"
+            )
+
+    def setup(self, *params: Any) -> None:  # noqa: B027 -- there may be nothing to set up
+        """As asv's, before `prepare` and once a point; NotImplementedError skips the point."""
+
+    def teardown(self, *params: Any) -> None:  # noqa: B027 -- there may be nothing to take down
+        """As asv's, after everything."""
 
     def prepare(self, *params: Any) -> None:  # noqa: B027 -- there may be nothing to prepare
         """Load, compile, train: what is not measured."""
@@ -159,8 +206,13 @@ class EnergySuite(abc.ABC):
 
     def work(self, params: Sequence[Any]) -> Work:
         """What the instrument may ask for, prepared; a subclass that has a task of its own gives that."""
-        self.prepare(*params)
-        return _Prepared(self, params)
+        self.setup(*params)
+        try:
+            self.prepare(*params)
+            return Prepared(self, params)
+        except BaseException:
+            self.teardown(*params)
+            raise
 
     def metric(self, name: str, params: Sequence[Any]) -> list[float]:
         """The samples of one metric of a parameter point, measured when the first metric is asked for.
@@ -179,28 +231,36 @@ class EnergySuite(abc.ABC):
         return list(told["metrics"][name])
 
     def measured(self, params: Sequence[Any]) -> dict[str, Any]:
-        """What the run of a point said: `metrics` and the `record`, or why there is an `error` or a `skip`.
+        """What the run of a point said, or one for each of its seeds: `metrics`, and the `record` of the last.
+
+        Or why there is an `error` or a `skip`.
 
         It is kept in the current folder, which the metrics of a suite share: a failure is not tried again.
         """
-        point = [type(self).__module__, type(self).__qualname__, repr(tuple(params)), self.version]
+        point = [type(self).__module__, type(self).__qualname__, repr(self.named(params)), self.version]
         kept = Path(f"energybench-{hashlib.sha256(repr(point).encode()).hexdigest()[:16]}.json")
         values: dict[str, Any]
         if kept.exists():
             values = json.loads(kept.read_text(encoding="utf-8"))
             return values
         try:
-            told = marking.measure(lambda: self.work(params), self._asked(params))
+            told = [self._run(params, seed) for seed in self.seeds or (self.seed,)]
         except (SkipNotImplemented, NotImplementedError) as reason:
             values = {"skip": str(reason)}
+        except MeasuringError as error:
+            values = {"error": str(error)}
         except Exception as error:
             values = {"error": f"{type(error).__name__}: {error}"}
         else:
-            values = {"metrics": dict(told.metrics), "record": told.record}
+            values = {"metrics": of_all_seeds(told), "record": told[-1].record}
         part = kept.with_suffix(".part")
         part.write_text(json.dumps(values), encoding="utf-8")
         part.replace(kept)
         return values
+
+    def _run(self, params: Sequence[Any], seed: int) -> marking.Told:
+        self.seed = seed
+        return marking.measure(lambda: self.work(params), self._asked(params))
 
     def _asked(self, params: Sequence[Any]) -> Asked:
         return Asked(
@@ -214,7 +274,7 @@ class EnergySuite(abc.ABC):
 
     def named(self, params: Sequence[Any]) -> dict[str, Any]:
         """Parameters by their names, in plain values, as records have them."""
-        return _named(self.param_names, params)
+        return named(self.param_names, params, self.params)
 
     def energy_joules_per_sample(self, _cache: str, *params: Any) -> list[float]:
         """Joules of all measured domains; skipped where nothing can be read."""
@@ -239,56 +299,6 @@ class EnergySuite(abc.ABC):
     def energy_accuracy(self, _cache: str, *params: Any) -> list[float]:
         """The share of held-out samples that are right; skipped where nothing is judged."""
         return self.metric("accuracy", params)
-
-
-class _Prepared:
-    """A suite's work at one parameter point, as the instrument asks for it."""
-
-    file_bytes: int | None = None
-
-    def __init__(self, suite: EnergySuite, params: Sequence[Any]) -> None:
-        self._suite, self._params, self.samples = suite, tuple(params), suite.samples
-        kind = type(suite)
-        self.definition: Mapping[str, object] = {
-            "task": f"{kind.__module__}.{kind.__qualname__}",
-            "definition": suite.definition,
-            "parameters": suite.named(params),
-            "samples": suite.samples,
-        }
-
-    def step(self) -> None:
-        self._suite.step(*self._params)
-
-    def evaluate(self) -> Mapping[str, float]:
-        return self._suite.evaluate(*self._params)
-
-    def close(self) -> None:
-        pass
-
-
-def records_folder(where: object) -> Path:
-    """Where records go: `ENERGYBENCH_RECORDS`, or `.energybench/records` beside the asv.conf.json of what is run."""
-    if given := os.environ.get("ENERGYBENCH_RECORDS"):
-        return Path(given).absolute()
-    start = Path(os.environ.get("ASV_CONF_DIR") or inspect.getsourcefile(where) or ".").resolve()  # type: ignore[arg-type]
-    homes = [folder for folder in (start, *start.parents) if (folder / "asv.conf.json").is_file()]
-    return (homes[0] if homes else Path.cwd()) / ".energybench" / "records"
-
-
-def _named(names: Sequence[str], params: Sequence[object]) -> dict[str, Any]:
-    """Parameters by their names, in plain values."""
-    every = [*names, *(f"param{number + 1}" for number in range(len(names), len(params)))]
-    return {
-        name: value if isinstance(value, bool | int | float | str) else repr(value)
-        for name, value in zip(every, params, strict=False)
-    }
-
-
-def _finite(name: str, value: object) -> float:
-    """A sample as asv can keep it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} gave {value!r}; return a finite number, a list of them, or nothing to be measured")
-    return float(value)
 
 
 def _provenance(kind: str) -> str:

@@ -1,19 +1,32 @@
 """What a project has of asv, and what an energy suite adds to it."""
 
+import ast
 import importlib.util
 import json
 import os
+import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from energybench.asv_requirement import DISTRIBUTION, git_says, own_requirement
+from energybench import asv_configuration
+from energybench.asv_configuration import ConfigurationError
+from energybench.asv_requirement import (
+    DISTRIBUTION,
+    RequirementError,
+    checked_requirement,
+    git_says,
+    own_requirement,
+)
 
-CONFIGURATION = "asv.conf.json"
+CONFIGURATION = asv_configuration.NAMES[0]
 SUITES = ("benchmarks", "asv_benchmarks", "energy_benchmarks")
 FILES = ("energy.py", "energy_suite.py")
+BROUGHT = re.compile(rf"(?<![\w-]){DISTRIBUTION}(?![\w-])")
+"""energybench itself in a command or a matrix, and no distribution that is named after it."""
 TEMPLATES = Path(__file__).with_name("asv_template")
 
 
@@ -46,7 +59,8 @@ def plan(folder: Path, *, requirement: str | None = None) -> Plan:
         requirement: how pip gets energybench; the one that runs here where None.
 
     Raises:
-        ProjectError: there is no such folder or git repository, or asv's configuration cannot be followed.
+        ProjectError: there is no such folder or git repository, asv's configuration cannot be followed, or pip could
+            not get energybench that way.
     """
     if not folder.is_dir():
         raise ProjectError(f"there is no folder {folder}; name the one of a project")
@@ -54,7 +68,10 @@ def plan(folder: Path, *, requirement: str | None = None) -> Plan:
     top = git_says(folder, "rev-parse", "--show-toplevel")
     if not top:
         raise ProjectError(f"{folder} is in no git repository, and asv measures commits; make one with git init")
-    wanted = requirement or own_requirement()
+    try:
+        wanted = checked_requirement(requirement) if requirement else own_requirement()
+    except RequirementError as error:
+        raise ProjectError(str(error)) from error
     existing = _configuration(folder)
     return _extended(existing, wanted) if existing else _begun(folder, Path(top), wanted)
 
@@ -90,7 +107,7 @@ def _extended(configuration: Path, requirement: str) -> Plan:
         )
     lines = _lines_to_add(configuration, values, requirement)
     files = sorted(suite.rglob("*.py"))
-    found = next((file for file in files if "energybench.asv" in file.read_text("utf-8", errors="replace")), None)
+    found = next((file for file in files if _is_energy_suite(file)), None)
     if found:
         return Plan(configuration=configuration, found=found, advice=tuple(lines))
     name = next((name for name in FILES if not (suite / name).exists()), None)
@@ -106,11 +123,11 @@ def _extended(configuration: Path, requirement: str) -> Plan:
 
 
 def _configuration(folder: Path) -> Path | None:
-    """The project's asv.conf.json: in the folder, or the only one below it."""
-    own = folder / CONFIGURATION
-    if own.is_file():
+    """The project's asv.conf.json, or .jsonc: in the folder, or the only one below it."""
+    if own := asv_configuration.beside(folder):
         return own
-    listed = git_says(folder, "ls-files", "-co", "--exclude-standard", "--", CONFIGURATION, f"*/{CONFIGURATION}") or ""
+    patterns = [pattern + name for pattern in ("", "*/") for name in asv_configuration.NAMES]
+    listed = git_says(folder, "ls-files", "-co", "--exclude-standard", "--", *patterns) or ""
     found = [folder / name for name in listed.splitlines()]
     if len(found) > 1:
         names = ", ".join(str(path.parent.relative_to(folder)) for path in found)
@@ -119,21 +136,29 @@ def _configuration(folder: Path) -> Path | None:
 
 
 def _loaded(path: Path) -> dict[str, Any]:
-    from asv.util import UserError, load_json
-
     try:
-        values = load_json(str(path), js_comments=True)
-    except (UserError, ValueError, OSError) as error:
-        raise ProjectError(f"{path} cannot be read: {error}; correct it first") from error
-    if not isinstance(values, dict):
-        raise ProjectError(f"{path} holds no object; correct it first")
-    return values
+        return asv_configuration.loaded(path)
+    except ConfigurationError as error:
+        raise ProjectError(f"{error}; correct it first") from error
+
+
+def _is_energy_suite(file: Path) -> bool:
+    """Whether a module imports `energybench.asv`."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError, OSError):
+        return False
+    names = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return "energybench.asv" in names
 
 
 def _lines_to_add(configuration: Path, values: dict[str, Any], requirement: str) -> list[str]:
     """How energybench gets into the environments, where nothing of the configuration brings it."""
     commands, requirements = values.get("install_command"), values.get("matrix")
-    if DISTRIBUTION in json.dumps([commands, requirements]):
+    if BROUGHT.search(json.dumps([commands, requirements])):
         return []
     line = json.dumps(_install(requirement))
     if commands:
@@ -143,7 +168,7 @@ def _lines_to_add(configuration: Path, values: dict[str, Any], requirement: str)
 
 
 def _install(requirement: str) -> str:
-    return f"in-dir={{env_dir}} python -m pip install {requirement}"
+    return f"in-dir={{env_dir}} python -m pip install {shlex.quote(requirement)}"
 
 
 def _suite_name(folder: Path) -> str:

@@ -82,8 +82,18 @@ def energybench(
 
 
 @app.command()
-def doctor(json: Json = False) -> int:
+def doctor(
+    json: Json = False,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Say only whether a run may begin now: lock, quiet, canary; else exit 4.")
+    ] = False,
+) -> int:
     """What can be read here, how finely; what is missing, how to grant it. Exit 4: no energy source."""
+    if ready:
+        from energybench._commands import ready as readiness
+        from energybench.config import load_settings
+
+        return readiness.ready(load_settings({}).records, as_json=json)
     from energybench import doctor as examiner
     from energybench._commands.tables import doctor_tables
 

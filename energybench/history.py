@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby, pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from energybench.gating.changes import Levels, exact_levels, levels_of, noise_of, penalty, scaled
+from energybench.gating.cautions import words_of
+from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled, told
 from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
 from energybench.gating.library import Library
@@ -44,6 +45,8 @@ class Change:
         last: whether only the last commit shows it.
         creeping: how many steps, each within the margin, it is the sum of; 0 where it is one step. `after` and `old`
             are then of the level that was told last, `commit` is where the sum exceeded the margin.
+        cautions: what records of `commit` warn of (`not quiet`, `throttled`): no commit did that.
+        cautions_before: what those of `after` do.
     """
 
     key: Key
@@ -60,6 +63,19 @@ class Change:
     absolute: bool
     last: bool
     creeping: int = 0
+    cautions: tuple[str, ...] = ()
+    cautions_before: tuple[str, ...] = ()
+
+    @property
+    def warned(self) -> str:
+        """The cautions for people: `not quiet, as before it`; empty where there are none."""
+        if self.cautions and self.cautions == self.cautions_before:
+            return f"{', '.join(self.cautions)}, as before it"
+        told = [
+            ", ".join(self.cautions),
+            f"{', '.join(self.cautions_before)} before it" if self.cautions_before else "",
+        ]
+        return "; ".join(filter(None, told))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +206,7 @@ def _changes(
         levels = tuple(back(one) for one in found.levels)
         limit = margin
     changes = []
-    for one in _told(found, levels, limit, is_absolute=is_absolute):
+    for one in told(found, levels, limit, is_absolute=is_absolute):
         places = line.rank[commits[one.after][0]], line.rank[commits[one.start][0]]
         change = _change(row, line, places, (one.old, one.new), is_absolute=is_absolute)
         within = sum(one.after < place < one.start for place in range(len(values))) if one.creeping else 0
@@ -200,47 +216,19 @@ def _changes(
                 last=one.start == len(values) - 1,
                 creeping=one.creeping,
                 unmeasured=change.unmeasured - within,
+                cautions=_cautions(commits[one.start][1]),
+                cautions_before=_cautions(commits[one.after][1]),
             )
         )
     return changes
 
 
+def _cautions(group: Sequence[Observation]) -> tuple[str, ...]:
+    return words_of(flag for one in group for flag in one.flags)
+
+
 def _mean(group: Sequence[Observation]) -> float:
     return group[0].value if len(group) == 1 else statistics.fmean(one.value for one in group)
-
-
-class _Told(NamedTuple):
-    """From which value to which one the level changed by more than the margin, and by how many steps within it."""
-
-    after: int
-    start: int
-    old: float
-    new: float
-    creeping: int = 0
-
-
-def _told(found: Levels, levels: Sequence[float], limit: float, *, is_absolute: bool) -> list[_Told]:
-    """Steps beyond the margin; and where several within it add up, the one that takes their sum beyond."""
-    told: list[_Told] = []
-    reference, end, small = levels[0], 0, 0
-    for start, (old, new) in zip(found.starts, pairwise(levels), strict=True):
-        before = next(place for place in range(start - 1, -1, -1) if place not in found.outliers)
-        end, small = (before, 1) if not small else (end, small + 1)
-        if _size(old, new, is_absolute=is_absolute) > limit:
-            told.append(_Told(before, start, old, new))
-        elif _size(reference, new, is_absolute=is_absolute) > limit:
-            told.append(_Told(end, start, reference, new, small))
-        else:
-            continue
-        reference, small = new, 0
-    return told
-
-
-def _size(old: float, new: float, *, is_absolute: bool) -> float:
-    """How large a step is: a difference, or a share of the lower level."""
-    if is_absolute or not old or not new:
-        return abs(new - old)
-    return abs(new - old) / min(abs(old), abs(new))
 
 
 def _noise(
@@ -255,9 +243,9 @@ def _noise(
 
     Where nobody knows the latter, a margin is taken to be two standard deviations of the difference of two sets.
     """
-    unit = 1.0 if is_absolute else statistics.median(abs(one.value) for one in piece) or 1.0
+    unit = 1.0 if is_absolute else statistics.median([abs(one.value) for one in piece]) or 1.0
     errors = [one.error / unit for one in piece if one.error is not None]
-    own = statistics.fmean(one * one for one in errors) if errors else 0.0
+    own = statistics.fmean([one * one for one in errors]) if errors else 0.0
     floor = floor_of(series)
     between = floor.relative if floor else margin / 2
     return math.sqrt(own + between**2 / 2)

@@ -24,6 +24,7 @@ from energybench.probes import operators
 from energybench.record import Record, parse
 from energybench.settings import Settings, Value
 from energybench.store import Store
+from energybench.terminal import say
 
 HELLO_SECONDS = 60.0
 TRACE_HZ = 20.0
@@ -153,9 +154,12 @@ def _answer(channel: Channel) -> dict[str, Any]:
         raise
     except SkippedError as reason:
         return {"skipped": str(reason)}
+    except WorkError as error:
+        # Whose work it is has shown where it failed.
+        return {"failed": str(error)}
     except Exception as error:
         traceback.print_exc()
-        return {"failed": str(error) if isinstance(error, WorkError) else describe(error)}
+        return {"failed": describe(error)}
 
 
 def _measured(channel: Channel, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,14 +195,18 @@ def _alone(command: list[str]) -> Iterator[bool]:
     if str(holder.get("pid")) == os.environ.get(HELD_BY):
         yield False
         return
-    with lock.measuring(command=command):
+    with lock.measuring(command=command, wait=lock.patience(), tell=say):
         yield True
 
 
 def _look(meter: Meter, records: Path) -> None:
     """Refuse a machine that is not fit to be measured on; where nothing is measured, it is only told."""
-    forced = os.environ.get(FORCE, "0") not in ("", "0") or not measures_joules(meter)
-    preflight(meter, folder=records, force=forced)
+    preflight(meter, folder=records, force=is_forced() or not measures_joules(meter))
+
+
+def is_forced(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a machine is measured on as it is."""
+    return environ.get(FORCE, "0") not in ("", "0")
 
 
 def _settings(asked: Mapping[str, Any]) -> Settings:

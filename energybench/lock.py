@@ -7,10 +7,15 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+WAIT = "ENERGYBENCH_LOCK_WAIT"
+"""Seconds that a point of asv waits for another run before it fails."""
+WAIT_SECONDS = 600.0
+POLL_SECONDS = 1.0
 _held: set[int] = set()
 
 
@@ -23,21 +28,40 @@ def lock_path(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("ENERGYBENCH_LOCK") or Path(tempfile.gettempdir()) / "energybench.lock")
 
 
+def patience(environ: Mapping[str, str] = os.environ) -> float:
+    """How long another run is waited for under asv, which never comes back to a commit that was refused.
+
+    Raises:
+        ValueError: `ENERGYBENCH_LOCK_WAIT` is no number.
+    """
+    given = environ.get(WAIT) or WAIT_SECONDS
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        raise ValueError(f"{WAIT}={given} is no number; give seconds, as 600") from None
+
+
 @contextlib.contextmanager
-def measuring(path: Path | None = None, *, command: Sequence[str] | None = None) -> Iterator[None]:
-    """Hold the machine while measuring; raises `LockedError` at once where another process does.
+def measuring(
+    path: Path | None = None,
+    *,
+    command: Sequence[str] | None = None,
+    wait: float = 0.0,
+    tell: Callable[[str], None] | None = None,
+) -> Iterator[None]:
+    """Hold the machine while measuring; raises `LockedError` where another process does.
 
     Args:
         path: the lock file.
         command: what a run that has to wait is told about us.
+        wait: seconds that the other is waited for.
+        tell: says a line to people, where there is something to wait for.
     """
     path = path or lock_path()
     descriptor = _open(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(_told(path)) from None
+        if not _taken(descriptor) and not _waited(descriptor, path, wait, tell):
+            raise LockedError(_told(path))
         _held.add(descriptor)
         _tell(descriptor, command or sys.argv)
         yield
@@ -60,6 +84,27 @@ def holder(path: Path | None = None) -> dict[str, object] | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _waited(descriptor: int, path: Path, seconds: float, tell: Callable[[str], None] | None) -> bool:
+    """Wait until the lock is ours, and say so; whether it is."""
+    until = time.monotonic() + seconds
+    if seconds and tell:
+        tell(f"waiting up to {seconds:g} s: {_told(path)}")
+    while time.monotonic() < until:
+        time.sleep(min(POLL_SECONDS, seconds))
+        if _taken(descriptor):
+            return True
+    return False
 
 
 def _open(path: Path) -> int:

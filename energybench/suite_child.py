@@ -1,10 +1,11 @@
 """Run by path in a project's own Python: lists the `EnergySuite`s of an asv suite, or measures one of their points.
 
     python -P suite_child.py TREE list BENCHMARK_DIR
-    python -P suite_child.py TREE measure BENCHMARK_DIR MODULE.CLASS INDEX
+    python -P suite_child.py TREE measure BENCHMARK_DIR MODULE.CLASS INDEX ROUND
 
-TREE has the files of the commit that is measured: packages of these names that come from elsewhere are an error. On
-stdout is one JSON object. It needs asv_runner, and what the suite itself imports.
+TREE has the files of the commit that is measured: packages of these names that come from elsewhere are an error, and so
+is a suite that is not that of BENCHMARK_DIR. Of a suite with several seeds, a round has one of them in turn. On stdout
+is one JSON object. It needs asv_runner, and what the suite itself imports.
 """
 
 import importlib
@@ -64,6 +65,21 @@ def strangers(tree: Path, suite: Path) -> list[str]:
     return [f"{name} from {file}" for name, file in sorted(files.items()) if file and not _is_below(Path(file), tree)]
 
 
+def foreign_suite(suite: Path) -> list[str]:
+    """Modules of the suite that were imported from somewhere else, as the commit's own are."""
+    own = [name for name in sys.modules if name.partition(".")[0] == suite.name]
+    files = {name: getattr(sys.modules[name], "__file__", None) for name in own}
+    return [f"{name} from {file}" for name, file in sorted(files.items()) if file and not _is_below(Path(file), suite)]
+
+
+def measured(suite: Any, point: tuple[Any, ...], number: int) -> dict[str, Any]:
+    """What a round of a point says, with one seed of those that the suite has."""
+    if seeds := tuple(getattr(suite, "seeds", ())):
+        suite.seeds = (seeds[number % len(seeds)],)
+    told: dict[str, Any] = suite.measured(point)
+    return told
+
+
 def _is_below(file: Path, tree: Path) -> bool:
     return file.resolve().is_relative_to(tree.resolve())
 
@@ -88,8 +104,10 @@ def main(words: list[str]) -> int:
         lost = "; ".join(f"{one['module']}: {one['reason']}" for one in broken)
         told = {"error": f"there is no suite {words[2]}" + (f" ({lost})" if lost else "")}
         if suite is not None:
-            told = suite.measured(points(suite)[int(words[3])])
-    if foreign := strangers(tree, folder):
+            told = measured(suite, points(suite)[int(words[3])], int(words[4]))
+    if others := foreign_suite(folder):
+        told = {"error": f"the suite is not the one of {folder}, but {', '.join(others)}; name its folder in full"}
+    elif foreign := strangers(tree, folder):
         told = {
             "error": f"not the commit's files were measured, but {', '.join(foreign)}; uninstall it from this Python"
         }

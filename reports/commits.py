@@ -17,7 +17,7 @@ from energybench.reports.frames import Stored, commit_of
 from energybench.reports.ledger import digest
 from energybench.reports.numbers import COVERAGE, Shown, digits
 from energybench.reports.pages import machine_page, workload_page
-from energybench.reports.surroundings import Difference, differences, newest_by_commit
+from energybench.reports.surroundings import Difference, compared, newest_by_commit
 from energybench.reports.views import changes as change_view
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve, Value
@@ -55,8 +55,9 @@ class CommitPages:
         self.evidence = evidence
         self.commits = evidence.commits
         self._places: dict[str, list[Place]] = {one.hash: [] for one in self.commits}
-        for number, curve in enumerate(evidence.curves):
-            for place, value in enumerate(curve.values):
+        # In an order that a new commit does not change, as that of the curves: those that changed come first there.
+        for number in sorted(range(len(evidence.curves)), key=self._heads.__getitem__):
+            for place, value in enumerate(evidence.curves[number].values):
                 self._places[value.commit].append((number, place))
         self._changes: dict[str, list[Change]] = {}
         for change in evidence.found.changes:
@@ -81,12 +82,8 @@ class CommitPages:
 
     @cached_property
     def _packed(self) -> list[list[bytes]]:
-        """The values of each curve as bytes: they are compared for all commits on each build."""
-        pack = struct.Struct("<ddi").pack
-        return [
-            [pack(one.value, math.nan if one.error is None else one.error, one.values) for one in curve.values]
-            for curve in self.evidence.curves
-        ]
+        """Each value of each curve with the one before, as bytes: they are compared for all commits on each build."""
+        return [_pairs(head, one.values) for head, one in zip(self._heads, self.evidence.curves, strict=True)]
 
     @cached_property
     def _steps(self) -> list[dict[int, str]]:
@@ -98,21 +95,18 @@ class CommitPages:
         found: dict[str, list[tuple[str, list[Difference]]]] = {}
         for machine, newest in newest_by_commit(self.evidence.stored, self.evidence.laid.line.rank).items():
             for (_, old), (commit, new) in pairwise(newest.items()):
-                found.setdefault(commit, []).append((machine, differences(old.record, new.record)))
+                found.setdefault(commit, []).append((machine, compared(old, new)))
         return found
 
     def inputs(self, place: int) -> str:
         """A digest of everything that the page of a commit shows."""
         one = self.commits[place]
-        parts: list[bytes] = []
-        for number, at in self._places[one.hash]:
-            parts += [self._heads[number], *self._packed[number][max(at - 1, 0) : at + 1]]
-            if at and (step := self._steps[number].get(self.evidence.curves[number].values[at].place)):
-                parts.append(step.encode())
+        packed = self._packed
+        parts = [packed[number][at] for number, at in self._places[one.hash]]
         around = [self.commits[near] for near in (place - 1, place + 1) if 0 <= near < len(self.commits)]
         told = [self._changes.get(one.hash, []), self._surroundings.get(one.hash, [])]
         records = [one.record["id"] for one in self._records.get(one.hash, ())]
-        return digest(one, place == len(self.commits) - 1, around, told, records, b"\0".join(parts))
+        return digest(one, around, told, self._told_steps(one), records, b"".join(parts))
 
     def values(self, place: int) -> dict[str, Any]:
         """What the template of a commit must know."""
@@ -171,14 +165,19 @@ class CommitPages:
             self._known[number, at] = known
         return known
 
+    @cached_property
+    def _stepped(self) -> dict[str, dict[str, int]]:
+        """By commit what else was different, and in how many series."""
+        found: dict[str, dict[str, int]] = {}
+        for curve, steps in zip(self.evidence.curves, self._steps, strict=True):
+            for value in curve.values if steps else ():
+                if step := steps.get(value.place):
+                    counted = found.setdefault(value.commit, {})
+                    counted[step] = counted.get(step, 0) + 1
+        return found
+
     def _told_steps(self, commit: Commit) -> list[tuple[str, int]]:
-        """What else was different by asv's files, and in how many series."""
-        found: dict[str, int] = {}
-        for number, at in self._places[commit.hash]:
-            step = self._steps[number].get(self.evidence.curves[number].values[at].place)
-            if step:
-                found[step] = found.get(step, 0) + 1
-        return sorted(found.items(), key=lambda one: (-one[1], one[0]))
+        return sorted(self._stepped.get(commit.hash, {}).items(), key=lambda one: (-one[1], one[0]))
 
     def _own_records(self, commit: Commit) -> dict[str, Any]:
         own = self._records.get(commit.hash, [])
@@ -203,6 +202,12 @@ class CommitPages:
 
     def _title(self, machine: str) -> str:
         return machine_name(machine, self._titles)
+
+
+def _pairs(head: bytes, values: Sequence[Value]) -> list[bytes]:
+    pack = struct.Struct("<ddi").pack
+    told = [pack(one.value, math.nan if one.error is None else one.error, one.values) for one in values]
+    return [head + old + new for old, new in pairwise([b"", *told])]
 
 
 def _worst_first(changes: Sequence[Change]) -> list[Change]:

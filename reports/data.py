@@ -19,7 +19,7 @@ from energybench.reports.ledger import Ledger, Made, digest, digest_of_json
 
 RECORDS, SERIES = "records", "series"
 JOINED = "data of asv"
-OPENED, BETWEEN, CLOSED = "[\n", ",\n", "\n]\n"
+OPENED, BETWEEN, CLOSED = b"[\n", b",\n", b"\n]\n"
 WHO = ("created", "machine", "commit", "committed", "environment", "workload", "version")
 WHAT = ("metric", "value", "low", "high", "unit", "provenance", "higher_is_better", "repeats")
 
@@ -40,8 +40,8 @@ class _Rows(NamedTuple):
 
     inputs: str
     head: str
-    csv: str
-    json: str
+    csv: bytes
+    json: bytes
 
 
 def _records(evidence: Evidence, ledger: Ledger) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def _earlier(ledger: Ledger) -> dict[str, _Rows]:
     told = ledger.last(JOINED)
     if told is None:
         return {}
-    texts = [(ledger.site / "data" / f"{SERIES}.{suffix}").read_text(encoding="utf-8") for suffix in ("csv", "json")]
-    at, found = [texts[0].index("\n") + 1, len(OPENED)], {}
+    texts = [(ledger.site / "data" / f"{SERIES}.{suffix}").read_bytes() for suffix in ("csv", "json")]
+    at, found = [texts[0].index(b"\n") + 1, len(OPENED)], {}
     for place, inputs, head, *lengths in told["parts"]:
         parts = [text[start : start + length] for text, start, length in zip(texts, at, lengths, strict=True)]
         found[place] = _Rows(inputs, head, *parts)
@@ -112,19 +112,18 @@ def _rows(file: Path, inputs: str, index: Index, known: Mapping[str, _Rows]) -> 
     try:
         values = asv_frames.values_of(read_result(file), index)
     except AsvFileError:
-        return _Rows(inputs, "", "", "")
+        return _Rows(inputs, "", b"", b"")
     rows, settings = [_row(one) for one in values], sorted({name for one in values for name, _ in one.parameters})
     columns = ["id", *WHO, *(f"param.{name}" for name in settings), *WHAT]
     head, _, text = _csv(rows, columns).partition("\n")
-    return _Rows(inputs, head, text, _json(rows, columns))
+    return _Rows(inputs, head, text.encode(), _json(rows, columns).encode())
 
 
 def _write_joined(parts: Sequence[_Rows], site: Path) -> list[str]:
     """All rows in one file of each kind; none where there are no rows."""
     if not parts:
         return []
-    contents = {"csv": _together(parts).encode()}
-    contents["json"] = f"{OPENED}{BETWEEN.join(one.json for one in parts)}{CLOSED}".encode()
+    contents = {"csv": _together(parts), "json": b"".join([OPENED, BETWEEN.join(one.json for one in parts), CLOSED])}
     if parquet := exports.csv_to_parquet(contents["csv"]):
         contents["parquet"] = parquet
     for suffix, content in contents.items():
@@ -132,13 +131,13 @@ def _write_joined(parts: Sequence[_Rows], site: Path) -> list[str]:
     return [f"data/{SERIES}.{suffix}" for suffix in contents]
 
 
-def _together(parts: Sequence[_Rows]) -> str:
+def _together(parts: Sequence[_Rows]) -> bytes:
     """The rows as CSV, under all of their columns."""
     if len({one.head for one in parts}) == 1:
-        return "".join([parts[0].head, "\n", *(one.csv for one in parts)])
-    read = [csv.DictReader(io.StringIO(f"{one.head}\n{one.csv}")) for one in parts]
+        return b"".join([parts[0].head.encode(), b"\n", *(one.csv for one in parts)])
+    read = [csv.DictReader(io.StringIO(f"{one.head}\n{one.csv.decode()}")) for one in parts]
     settings = sorted({name for one in read for name in one.fieldnames or () if name.startswith("param.")})
-    return _csv([row for one in read for row in one], ["id", *WHO, *settings, *WHAT])
+    return _csv([row for one in read for row in one], ["id", *WHO, *settings, *WHAT]).encode()
 
 
 def _row(one: AsvValue) -> dict[str, Any]:
@@ -157,4 +156,4 @@ def _csv(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
 
 def _json(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     ordered = ({name: row[name] for name in columns if name in row} for row in rows)
-    return BETWEEN.join(json.dumps(one, allow_nan=False) for one in ordered)
+    return BETWEEN.decode().join(json.dumps(one, allow_nan=False) for one in ordered)

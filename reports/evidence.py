@@ -72,7 +72,7 @@ class Evidence(Seen):
         )
         self.stored: list[Stored] = read[0]
         self._refused = read[1]
-        super().__init__(_library(where))
+        super().__init__(_library(where), remember=True)
 
     @cached_property
     def refused(self) -> Sequence[Refused]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from energybench.gating.asv_files import MACHINE_NAME, AsvFileError, read_object
-from energybench.reports import frames
+from energybench.reports import frames, surroundings
 from energybench.reports.evidence import Evidence
 from energybench.reports.frames import Stored, commit_of
 from energybench.reports.machines import facts, machines
 from energybench.reports.pages import machine_page, workload_page
-from energybench.reports.surroundings import Stage, differences, newest_by_commit, of_machines, stages
+from energybench.reports.surroundings import Stage, newest_by_commit, of_machines, stages
 from energybench.reports.views.view import machine_name
 
 MOST_STAGES = 50
@@ -101,7 +101,7 @@ def compared(evidence: Evidence) -> list[dict[str, Any]]:
         if len(newest) < 2:
             continue
         (base, old), (head, new) = list(newest.items())[-2:]
-        told: dict[str, Any] = {"base": base[:8], "head": head[:8], "differences": differences(old.record, new.record)}
+        told: dict[str, Any] = {"base": base[:8], "head": head[:8], "differences": surroundings.compared(old, new)}
         told |= {"id": f"else-{len(found) + 1}", "heading": f"What else was different at {head[:8]}"}
         found.append(told | {"where": machine_name(machine, titles), "page": machine_page(machine)})
     return found

@@ -14,7 +14,7 @@ from energybench.reports.ledger import Ledger, Made
 from energybench.reports.machine_pages import compared, machine_pages
 from energybench.reports.machines import methods
 from energybench.reports.pages import COMMITS, DATA, GLOSSARY, HERE, INDEX, METHOD, commit_page, rendered, view_page
-from energybench.reports.views import views, writing
+from energybench.reports.views import trend, views, writing
 from energybench.reports.workload_pages import workload_pages
 
 STATIC = (
@@ -54,7 +54,8 @@ class Site:
             self._page(view_page(view["name"]), "view_page.html", view=view)
         workloads = workload_pages(evidence, self.groups)
         for page in workloads:
-            self._page(page["file"], "workload.html", workload=page, published=_published(page["groups"]))
+            shown = _published(page["groups"])
+            self._page(page["file"], "workload.html", workload=page, published=shown, headings=trend.HEADINGS)
         for machine in self.machines:
             self._page(machine["file"], "machine.html", machine=machine)
         self._write_commits()

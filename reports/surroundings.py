@@ -19,25 +19,30 @@ class Difference(NamedTuple):
     after: str
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """The facts that two records do not share, by name; commits are none, for they are what is compared."""
-    old, new = surroundings(before), surroundings(after)
-    names = sorted({*old, *new})
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
+    """The facts that two surroundings do not share, by name."""
+    names = sorted({*before, *after})
     return [
-        Difference(name, old.get(name, NONE), new.get(name, NONE)) for name in names if old.get(name) != new.get(name)
+        Difference(name, before.get(name, NONE), after.get(name, NONE))
+        for name in names
+        if before.get(name) != after.get(name)
     ]
 
 
-def surroundings(record: Mapping[str, Any]) -> dict[str, str]:
-    """What is known beside the code: of the machine, the states of probes, the protocol, the version of energybench."""
+def of_machine(record: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of the machine, its software and its probes; not commits, for they are what is compared."""
     machine = {name: value for name, value in record["machine"].items() if name not in OF_THE_CODE}
-    found = dict(facts(machine))
-    found |= {f"{name} (probe)": text for name, text in facts(_lasting(record.get("probes", {})))}
-    found |= {f"{name} (protocol)": text for name, text in facts(record["protocol"])}
+    found = dict(facts(machine)) | {"energybench": str(record["energybench"])}
+    return found | {f"{name} (probe)": text for name, text in facts(_lasting(record.get("probes", {})))}
+
+
+def of_run(record: Mapping[str, Any]) -> dict[str, str]:
+    """The same, with how it was measured and whether the machine was quiet."""
+    found = of_machine(record) | {f"{name} (protocol)": text for name, text in facts(record["protocol"])}
     quiet = record.get("quiet", {})
-    if not quiet.get("quiet", True):
-        found["not quiet"] = "; ".join(quiet.get("reasons", ())) or "no reason recorded"
-    return found | {"energybench": str(record["energybench"])}
+    if quiet.get("quiet", True):
+        return found
+    return found | {"not quiet": "; ".join(quiet.get("reasons", ())) or "no reason recorded"}
 
 
 def _lasting(probes: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,12 +68,15 @@ class Stage(NamedTuple):
 def stages(stored: Sequence[Stored]) -> list[Stage]:
     """The stretches of one machine's records, the oldest first; the first began with nothing that is known."""
     found: list[Stage] = []
+    before: dict[str, str] = {}
     for one in stored:
-        begun = tuple(differences(found[-1].last.record, one.record)) if found else ()
+        now = of_machine(one.record)
+        begun = tuple(differences(before, now)) if found else ()
         if found and not begun:
             found[-1] = found[-1]._replace(last=one, records=found[-1].records + 1)
         else:
             found.append(Stage(first=one, last=one, records=1, begun=begun))
+        before = now
     return found
 
 
@@ -80,10 +88,27 @@ def of_machines(stored: Sequence[Stored]) -> dict[str, list[Stored]]:
     return found
 
 
-def newest_by_commit(stored: Sequence[Stored], rank: Mapping[str, int]) -> dict[str, dict[str, Stored]]:
-    """Of each machine the newest record of each commit, in the order of commits."""
-    found: dict[str, dict[str, Stored]] = {}
+Newest = dict[str, Mapping[str, Any]]
+"""Of each workload its newest record."""
+
+
+def newest_by_commit(stored: Sequence[Stored], rank: Mapping[str, int]) -> dict[str, dict[str, Newest]]:
+    """Of each machine the newest records of each commit, in the order of commits."""
+    found: dict[str, dict[str, Newest]] = {}
     for machine, own in of_machines(stored).items():
-        told = {commit: one for one in own if (commit := commit_of(one.record)) in rank and commit}
+        told: dict[str, Newest] = {}
+        for one in own:
+            if (commit := commit_of(one.record)) and commit in rank:
+                told.setdefault(commit, {})[str(one.record["workload"]["name"])] = one.record
         found[machine] = dict(sorted(told.items(), key=lambda one: rank[one[0]]))
     return found
+
+
+def compared(old: Newest, new: Newest) -> list[Difference]:
+    """What else was different for the workloads that both have; without one, what the machine alone tells."""
+    both = [name for name in new if name in old]
+    if not both:
+        before, after = next(iter(old.values())), next(iter(new.values()))
+        return differences(of_machine(before), of_machine(after))
+    found = [each for name in both for each in differences(of_run(old[name]), of_run(new[name]))]
+    return sorted(dict.fromkeys(found))

@@ -5,7 +5,6 @@ It takes its colours from the page's style sheet, so that it is right on a light
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import groupby
 
 from energybench.reports.numbers import quantity
 from energybench.reports.views import trend_figure
@@ -39,8 +38,8 @@ class _Scale:
     """From places and values to the picture."""
 
     def __init__(self, one: Curve) -> None:
-        ends = [end for value in one.values for end in (*trend_figure.ends(value.value, value.error), value.value)]
-        low, high = min(ends), max(ends)
+        low = min(value.value - 2 * (value.error or 0.0) for value in one.values)
+        high = max(value.value + 2 * (value.error or 0.0) for value in one.values)
         room = (high - low) * 0.08 or abs(high) * 0.05 or 1.0
         self.low, self.high = low - room, high + room
         first, last = one.values[0].place, one.values[-1].place
@@ -87,12 +86,11 @@ def _values_few(scale: _Scale, values: Sequence[Value]) -> Iterable[str]:
 def _values_many(scale: _Scale, values: Sequence[Value]) -> Iterable[str]:
     """The lowest and the highest of each column."""
     width = max(1, -(-len(values) // COLUMNS))
-    points = []
-    for _, group in groupby(enumerate(values), key=lambda one: one[0] // width):
-        own = [one for _, one in group]
-        kept = {id(one): one for one in (min(own, key=lambda v: v.value), max(own, key=lambda v: v.value))}
-        points += sorted(kept.values(), key=lambda v: v.place)
-    drawn = " ".join(f"{scale.x(one.place)},{scale.y(one.value)}" for one in points)
+    points: list[tuple[int, float]] = []
+    for start in range(0, len(values), width):
+        own = [(one.value, one.place) for one in values[start : start + width]]
+        points += sorted({(place, value) for value, place in (min(own), max(own))})
+    drawn = " ".join(f"{scale.x(place)},{scale.y(value)}" for place, value in points)
     yield f'<polyline class="values" points="{drawn}"/>'
 
 

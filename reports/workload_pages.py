@@ -14,8 +14,8 @@ from energybench.reports.views.curves import Curve
 from energybench.reports.views.view import key_names
 from energybench.reports.views.writing import embedded
 
-MOST_DRAWN = 24
-"""Series over commits that a page draws: those that changed first."""
+MOST_DRAWN, QUIET_DRAWN = 24, 6
+"""Series over commits that a page draws: so many of those that changed, or with those that did not so many in all."""
 
 
 def workload_pages(evidence: Evidence, groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -44,6 +44,8 @@ def _page(
 ) -> dict[str, Any]:
     names = key_names(one.track.key for one in curves)
     several = [one for one in curves if len(one.values) > 1]
+    moved = sum(bool(one.changes) for one in several)
+    drawn = min(MOST_DRAWN, max(QUIET_DRAWN, moved))
     machines = list(dict.fromkeys(str(one["machine"]) for one in groups))
     return {
         "name": name,
@@ -55,9 +57,9 @@ def _page(
         "series": len(curves),
         "commits": len({value.commit for one in curves for value in one.values}),
         "changed": [_changed(one, names) for one in several if one.changes][:3],
-        "trends": [_trend(one, names, commits) for one in several[:MOST_DRAWN]],
+        "trends": [_trend(one, names, commits) for one in several[:drawn]],
         "words": embedded(trend_chart.words(commits)) if several else "",
-        "undrawn": max(0, len(several) - MOST_DRAWN),
+        "undrawn": [trend.row(one, names) for one in several[drawn:]],
     }
 
 

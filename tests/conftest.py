@@ -113,6 +113,13 @@ def _no_machine_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_f
         monkeypatch.delenv(variable, raising=False)
     # A worker's own: neither another's tests nor somebody who measures on this machine hold it.
     monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path_factory.getbasetemp() / "energybench.lock"))
+    monkeypatch.setenv("ENERGYBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def fake() -> Callable[[str], ModuleType]:
+    """The fake of a name."""
+    return load_fake
 
 
 @pytest.fixture(scope="session")

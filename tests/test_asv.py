@@ -171,9 +171,14 @@ def test_a_failure_is_every_metrics_and_the_work_is_not_tried_again(run: Run, ow
         "        raise ValueError('no such model')\n"
         "    def step(self): ...\n"
     )
+    said = []
     for metric in ("joules_per_sample", "accuracy"):
-        with pytest.raises(RuntimeError, match="no such model"):
+        with pytest.raises(RuntimeError, match="no such model") as failed:
             run(f"work.Broken.energy_{metric}", suite=suite)
+        said.append(str(failed.value))
+    # Where in the work it was is shown once; every metric says what it was, in one line.
+    assert [text.count("Traceback (most recent call last)") for text in said] == [1, 0]
+    assert len(said[1].strip().splitlines()) == 1
     assert (suite.parents[1] / "shared" / "tried").read_text() == "x"
 
 

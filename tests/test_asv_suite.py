@@ -428,6 +428,124 @@ def test_a_run_that_is_ended_ends_its_benchmark_and_says_what_it_did_not_reach(
     assert not Path(f"/proc/{kept.read_text().strip()}").exists()
 
 
+def suite_of(folder: Path, **modules: str) -> Path:
+    """A suite in no repository, with these modules."""
+    suite = folder / "mine"
+    suite.mkdir()
+    for name, text in modules.items():
+        (suite / f"{name}.py").write_text(text)
+    return suite
+
+
+def test_a_timeout_that_is_no_number_is_named_and_one_without_end_is_none(tmp_path: Path) -> None:
+    text = (
+        "def time_text(): pass\ntime_text.timeout = 'abc'\n"
+        "def time_long(): sum(range(1000))\ntime_long.timeout = float('inf')\n"
+        "class Cached:\n    def setup_cache(self): return 1\n    setup_cache.timeout = [1]\n"
+        "    def time_cached(self, one): pass\n"
+    )
+    told = measured(suite_of(tmp_path, small=text), tmp_path)
+    assert (told.code, len(told.data["records"])) == (1, 1)
+    assert {one["name"]: one["reason"] for one in told.data["broken"]} == {
+        "small.time_text": "its timeout 'abc' is no number of seconds",
+        "small.Cached.time_cached": "its setup_cache_timeout [1] is no number of seconds",
+    }
+
+
+@pytest.mark.parametrize(("told", "seconds"), [("null", 60.0), ("7", 7.0)])
+def test_a_configuration_may_leave_the_timeout_to_asv(tmp_path: Path, told: str, seconds: float) -> None:
+    suite_of(tmp_path, small="")
+    text = f'{{"version": 1, "benchmark_dir": "mine", "default_benchmark_timeout": {told}}}'
+    (tmp_path / "asv.conf.json").write_text(text)
+    assert find_suite(tmp_path).timeout == seconds
+
+
+@pytest.mark.parametrize("told", ['"abc"', "true", "-1", "[]"])
+def test_a_timeout_of_a_configuration_that_is_none_is_refused(tmp_path: Path, told: str) -> None:
+    suite_of(tmp_path, small="")
+    text = f'{{"version": 1, "benchmark_dir": "mine", "default_benchmark_timeout": {told}}}'
+    (tmp_path / "asv.conf.json").write_text(text)
+    with pytest.raises(SuiteError, match=r"default_benchmark_timeout .* is no number of seconds; correct it"):
+        find_suite(tmp_path)
+
+
+def test_a_benchmark_that_ends_the_python_of_the_suite_is_named_and_the_rest_go_on(tmp_path: Path) -> None:
+    text = (
+        "import os, signal\n"
+        "def time_first(): sum(range(1000))\n"
+        "def time_kills(): os.kill(os.getppid(), signal.SIGKILL)\n"
+        "def time_last(): sum(range(1000))\n"
+        "class Cached:\n"
+        "    def setup_cache(self): return 5\n"
+        "    def time_a(self, five): sum(range(1000 * five))\n"
+        "    def time_z(self, five): sum(range(1000 * five))\n"
+    )
+    told = measured(suite_of(tmp_path, small=text), tmp_path)
+    assert (told.code, told.data["not_reached"]) == (1, 0)
+    assert [one["workload"]["name"].rpartition(".")[2] for one in told.data["records"]] == [
+        "time_a",
+        "time_z",
+        "time_first",
+        "time_last",
+    ]
+    status, reason = told.reason("small.time_kills")
+    assert (status, reason.partition(" (")[0]) == ("crashed", "the Python that had imported the suite ended with it")
+
+
+def test_a_suite_that_cannot_be_imported_again_keeps_what_was_measured(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    text = (
+        "import os, signal\n"
+        f"if os.path.exists({gone!r}): os._exit(1)\n"
+        "def time_first(): sum(range(1000))\n"
+        "def time_kills():\n"
+        f"    open({gone!r}, 'w').close()\n"
+        "    os.kill(os.getppid(), signal.SIGKILL)\n"
+        "def time_last(): sum(range(1000))\n"
+    )
+    project = suite_of(tmp_path, small=text)
+    subprocess.run(["git", "init", "-q", "-b", "main", str(project)], check=True)
+    commit(project, "a suite")
+    told = measured(project, tmp_path)
+    assert (told.code, len(told.data["records"]), told.data["not_reached"]) == (1, 1, 2)
+    assert told.data["lost"].startswith("small.time_kills ended the Python that had imported the suite; ")
+    assert told.data["lost"] in told.seen
+    assert "2 not reached before the suite was lost" in told.seen
+    assert list(Path(told.data["asv"]).glob("results/*/*-energybench-py*.json"))
+
+
+def test_parameters_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    text = "def time_it(x, y, z): sum(range(x * y))\n"
+    text += "time_it.params = [[10], [20, 30], [1]]\ntime_it.param_names = ['a', 'a', 'a_2']\n"
+    told = measured(suite_of(tmp_path, small=text), tmp_path)
+    found = [one["parameters"] for one in told.data["records"]]
+    assert found == [{"a": 10, "a_3": 20, "a_2": 1}, {"a": 10, "a_3": 30, "a_2": 1}]
+
+
+def test_a_parameter_without_values_is_skipped_and_said_to_be(tmp_path: Path) -> None:
+    text = "def time_none(x): pass\ntime_none.params = [[]]\ndef time_it(): sum(range(1000))\n"
+    suite = suite_of(tmp_path, small=text)
+    told = measured(suite, tmp_path)
+    assert (told.code, len(told.data["records"])) == (0, 1)
+    assert told.reason("small.time_none") == ("skipped", "a parameter of it has no values")
+    assert "small.time_none is skipped: a parameter of it has no values" in told.seen
+    with pytest.raises(SuiteError, match=r"has nothing to measure; give the parameters of small\.time_none values"):
+        measured(suite, tmp_path, bench="time_none")
+    with pytest.raises(SuiteError, match="none of the 2 time_"):
+        measured(suite, tmp_path, bench="nothing_like_it")
+
+
+def test_raw_code_that_ends_python_by_itself_is_said_to(tmp_path: Path) -> None:
+    text = (
+        "def timeraw_leaves():\n    return 'import sys; sys.exit(0)'\n"
+        "def timeraw_prints():\n    return 'print(7, end=str()); sum(range(300_000))'\n"
+    )
+    told = measured(suite_of(tmp_path, small=text), tmp_path)
+    reason = "RuntimeError: its code ended Python before its calls were timed"
+    assert told.reason("small.timeraw_leaves") == ("failed", reason)
+    assert told.record("small.timeraw_prints")
+
+
 def benchmark(name: str, *params: list[str]) -> Benchmark:
     names = [f"p{number}" for number in range(len(params))]
     return Benchmark(name=name, params=params, param_names=names, version="1", code="")

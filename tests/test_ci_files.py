@@ -172,6 +172,74 @@ def test_the_units_have_the_sections_that_systemd_requires():
     assert timer["Install"]["WantedBy"] == "timers.target"
 
 
+def git(place: Path, *words: str) -> str:
+    who = {f"GIT_{role}_{what}": "nobody@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", *words], cwd=place, env={**os.environ, **who}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of a project of one commit on main, as a machine or a job has it."""
+    git(tmp_path, "init", "-q", "-b", "main", "origin")
+    git(tmp_path / "origin", "commit", "-q", "--allow-empty", "-m", "one")
+    git(tmp_path, "clone", "-q", "origin", "clone")
+    return tmp_path / "clone"
+
+
+def shell(script: str, place: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    words = ["sh", "-c", script]
+    return subprocess.run(words, cwd=place, env={**os.environ, **environ}, capture_output=True, text=True, check=False)
+
+
+def test_a_night_measures_what_has_no_results_whatever_is_checked_out(clone: Path):
+    condition = next(text for text in unit_scripts() if "fetch" in text)
+    assert shell(condition, clone).returncode == 0
+    kept = clone / ".asv" / "results" / "box" / f"{git(clone, 'rev-parse', 'HEAD')[:8]}-env.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert 0 < shell(condition, clone).returncode < 255  # skipped, which is no failure
+    git(clone.parent / "origin", "commit", "-q", "--allow-empty", "-m", "two")
+    assert shell(condition, clone).returncode == 0
+    git(clone, "remote", "set-url", "origin", str(clone / "nowhere"))
+    assert shell(condition, clone).returncode == 255  # the unit fails
+
+
+def test_the_first_night_is_of_one_commit(clone: Path, tmp_path: Path):
+    script = next(text for text in unit_scripts() if "asv run" in text)
+    fake = tmp_path / "bin" / "asv"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\necho "$@"\nexit 2\n')
+    fake.chmod(0o755)
+    path = f"{fake.parent}:{os.environ['PATH']}"
+    first = shell(script, clone, PATH=path)
+    assert (first.returncode, first.stdout) == (0, "run --show-stderr HEAD^!\n")
+    (clone / ".asv" / "results" / "box").mkdir(parents=True)
+    (clone / ".asv" / "results" / "box" / "1a2b3c4d-env.json").touch()
+    assert shell(script, clone, PATH=path).stdout == "run --show-stderr NEW\n"
+
+
+def test_a_machine_that_is_not_ready_stops_the_night_before_anything_is_merged():
+    text = (CI / UNITS[0]).read_text(encoding="utf-8")
+    assert text.index("energybench doctor --ready") < text.index("git merge") < text.index("asv run --show-stderr")
+
+
+def test_a_job_that_publishes_has_the_branch_and_earlier_results(clone: Path):
+    git(clone, "checkout", "-q", "--detach")
+    git(clone, "branch", "-q", "-D", "main")
+    pages = gitlab_jobs()["pages"]
+    assert ".asv/results" in pages["cache"]["paths"]
+    hosted = next(step["run"] for _, step in github_steps() if "asv publish" in step.get("run", ""))
+    for lines in (pages["script"], hosted.splitlines()):
+        (line,) = (line for line in lines if line.startswith("git "))
+        done = shell(line, clone, CI_DEFAULT_BRANCH="main")
+        assert done.returncode == 0, done.stderr
+        assert git(clone, "rev-parse", "main") == git(clone, "rev-parse", "HEAD")
+        git(clone, "branch", "-q", "-D", "main")
+
+
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("there is no systemd-analyze here")
@@ -189,3 +257,17 @@ def test_every_file_is_named_in_the_readme_which_links_to_nothing_that_is_not_th
     links = re.findall(r"\]\(([^)#:]+)\)", text)
     assert {*GITHUB, GITLAB, *UNITS} <= set(links)
     assert [link for link in links if not (CI / link).exists()] == []
+
+
+@pytest.mark.skipif(shutil.which("lscpu") is None, reason="needs lscpu")
+def test_every_machine_that_is_named_for_asv_tells_its_processor() -> None:
+    named = [(name, script) for name, script in scripts() if "asv machine" in script]
+    assert [name for name, _ in named] == ["github-hosted.yml", GITLAB, GITLAB]
+    for _, script in named:
+        lines = [line.strip() for line in script.splitlines()]
+        (line,) = (one for one in lines if one.startswith("asv machine"))
+        told = [one for one in lines if one.startswith(("arch=", "cpu="))]
+        command = "\n".join(["set -eu", *told, line.replace("asv machine", "printf '%s\\n'", 1)])
+        said = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout.splitlines()
+        assert said[said.index("--arch") + 1] == os.uname().machine
+        assert said[said.index("--cpu") + 1]

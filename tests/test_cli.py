@@ -445,7 +445,7 @@ def test_the_report_prints_its_path_and_a_table_of_the_newest_and_counts_the_oth
     assert "spin" in page.read_text()
     assert out.count("90.00%") == 2
     assert "1 earlier record in .energybench/records" in out
-    assert "1 earlier record of the same points" in page.read_text()
+    assert "1 earlier record of the same points" in page.with_name("workload-spin.html").read_text()
 
 
 def test_a_damaged_record_is_left_out_of_the_report_and_named(call, kept, tmp_path):

@@ -417,3 +417,48 @@ def test_an_output_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.Capt
     assert command([str(tmp_path / "a")], tmp_path / "out") == 2
     assert "is a file; give --output a folder" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_of_a_project_its_records_and_its_results_are_collected_and_nothing_else(
+    tmp_path: Path, trees: ModuleType
+) -> None:
+    tree = tree_at(tmp_path / "a", trees)
+    tree.result(tree.commit("first"), {TIME: [1.0]})
+    write(tree.path / ".energybench" / "records")
+    for place in ("package.json", ".asv/env/ab12/site-packages/x.json", ".asv/html/index.json", "docs/conf.json"):
+        (tree.path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tree.path / place).write_text("{}")
+    found = gathered(tmp_path, tree.path)
+    assert (found.records, found.results, found.troubles) == (1, 1, ())
+
+
+def test_the_asv_results_that_were_made_of_another_suite_are_of_the_project_too(
+    tmp_path: Path, trees: ModuleType
+) -> None:
+    write(tmp_path / "a" / ".energybench" / "records")
+    beside = tree_at(tmp_path / "a" / ".energybench" / "asv" / "numpy", trees)
+    beside.result(beside.commit("first"), {TIME: [1.0]})
+    found = gathered(tmp_path, tmp_path / "a")
+    assert (found.records, found.results, found.troubles) == (1, 1, ())
+
+
+def test_environments_and_pages_are_not_looked_into(tmp_path: Path, trees: ModuleType) -> None:
+    tree = tree_at(tmp_path / "all" / "a", trees)
+    tree.result(tree.commit("first"), {TIME: [1.0]})
+    configuration = '{"version": 1, "env_dir": "../envs", "html_dir": "pages", "results_dir": ".asv/results"} // all'
+    (tree.path / "asv.conf.json").write_text(configuration)
+    write(tmp_path / "all" / "b")
+    (tmp_path / "all" / "venv").mkdir()
+    (tmp_path / "all" / "venv" / "pyvenv.cfg").write_text("")
+    for place in ("a/pages/graph.json", "venv/x.json", "conda/conda-meta/y.json", ".git/z.json"):
+        (tmp_path / "all" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "all" / place).write_text("{}")
+    found = gathered(tmp_path, tmp_path / "all")
+    assert (found.records, found.results, found.troubles) == (1, 1, ())
+
+
+def test_a_project_whose_results_are_elsewhere_is_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "asv.conf.jsonc").write_text('{"version": 1}')
+    write(tmp_path / "a" / "kept")
+    assert gathered(tmp_path, tmp_path / "a").records == 1

@@ -11,7 +11,10 @@ import pytest
 
 from energybench import doctor
 from energybench._commands import tables
+from energybench._commands.ready import ready
+from energybench.lock import measuring
 from energybench.model import Domain, Unavailable
+from energybench.preflight import NotQuietError
 from energybench.probes import simulated
 from energybench.terminal import console, duration, quantity
 
@@ -184,3 +187,32 @@ def test_numbers_get_the_digits_that_their_uncertainty_bears():
     assert duration(0.2) == "1 s"
     assert duration(200) == "3 min 20 s"
     assert duration(7500) == "2 h 5 min"
+
+
+@pytest.fixture
+def lone_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("ENERGYBENCH_SIMULATE", "1")
+    monkeypatch.setenv("ENERGYBENCH_LOCK", str(tmp_path / "lock"))
+    monkeypatch.setenv("ENERGYBENCH_LOCK_WAIT", "0")
+    return tmp_path
+
+
+def test_a_machine_is_ready_when_nobody_measures_and_nothing_speaks_against_it(lone_machine, capsys):
+    def never_quiet(*_, force, **__):
+        assert force  # simulated joules do not ask for a quiet machine
+
+    assert ready(lone_machine, as_json=True, look=never_quiet) == 0
+    assert json.loads(capsys.readouterr().out) == {"ready": True}
+
+
+def test_a_machine_that_is_not_ready_says_why_before_asv_takes_the_commit_for_measured(lone_machine, capsys):
+    def refuse(*_, **__):
+        raise NotQuietError("the machine is not quiet: load 3; wait")
+
+    assert ready(lone_machine, as_json=True, look=refuse) == 4
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"ready": False, "reason": "the machine is not quiet: load 3; wait"}
+    assert "the machine is not quiet" in told.err
+    with measuring():
+        assert ready(lone_machine, look=refuse) == 4
+    assert "Another run is measuring on this machine" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from energybench.gating.from_asv import from_asv
 from energybench.gating.from_records import SeveralMachinesError, from_records, samples_behind
 from energybench.gating.joining import refusal
 from energybench.gating.library import Library, read_records, results_dir
+from energybench.gating.live import suite_of
 from energybench.gating.metrics import family_of, si_unit
 from energybench.gating.observed import Observation, observe
 from energybench.gating.rules import Rules
@@ -215,6 +216,15 @@ def test_a_head_that_lost_a_domain_differs_in_its_domains(tmp_path: Path) -> Non
     base = side_of(tmp_path / "base", record(domains=("cpu", "dram"))).series[key()]
     head = side_of(tmp_path / "head", record(domains=("cpu",))).series[key()]
     assert "domains cpu, dram in base, cpu in head" in refusal(base, head, Rules())
+
+
+def test_a_commit_that_says_it_handles_twice_the_samples_has_not_halved_its_joules(tmp_path: Path) -> None:
+    base = side_of(tmp_path / "base", record(steps=2, samples=64)).series
+    head = side_of(tmp_path / "head", record(steps=2, samples=128)).series
+    for metric in ("joules_per_sample", "seconds_per_sample", "modelled_joules_per_sample"):
+        assert "samples a step 32 in base, 64 in head" in refusal(base[key(metric)], head[key(metric)], Rules())
+    longer = side_of(tmp_path / "longer", record(steps=4, samples=128)).series
+    assert refusal(base[key()], longer[key()], Rules()) == ""
 
 
 def test_a_record_without_joules_has_a_gap_that_says_why(tmp_path: Path) -> None:
@@ -473,6 +483,13 @@ def test_records_of_a_commit_are_found_and_dirty_ones_are_not(tmp_path: Path, tr
 
 def test_a_comment_in_asvs_configuration_is_no_hindrance(tmp_path: Path, trees: ModuleType) -> None:
     assert results_dir(tree_at(tmp_path, trees).path) == tmp_path / ".asv" / "results"
+
+
+def test_a_configuration_may_be_called_jsonc(tmp_path: Path) -> None:
+    (tmp_path / "perf").mkdir()
+    (tmp_path / "perf" / "asv.conf.jsonc").write_text('{"results_dir": "kept", "benchmark_dir": "suite"} // both')
+    assert results_dir(tmp_path) == tmp_path / "perf" / "kept"
+    assert suite_of(tmp_path) == tmp_path / "perf" / "suite"
 
 
 def damaged(tree: Any, path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -1009,3 +1026,25 @@ def test_a_hash_that_only_results_know_is_used_and_a_shallow_clone_says_so(tmp_p
         resolve("HEAD~1", **where)
     with pytest.raises(SideError, match="this clone is shallow"):
         resolve("0" * 8, **where)
+
+
+def modelled_on(path: Path, trees: ModuleType, **machine: str) -> tuple[Series, Series]:
+    """Two equal counts on a machine whose file says this of itself."""
+    tree = tree_at(path, trees)
+    for subject in ("first", "second"):
+        tree.result(tree.commit(subject), {MODELLED: [1.0, 2.0]}, requirements={"torch": "2.13"}, **machine)
+    name = asv_key("modelled_joules_per_sample", 1)
+    base, head = (resolve(one, repository=path, records=path / "none") for one in ("main~1", "main"))
+    return base.series[name], head.series[name]
+
+
+def test_counts_of_processors_that_nobody_names_are_not_compared(tmp_path: Path, trees: ModuleType) -> None:
+    reason = refusal(*modelled_on(tmp_path, trees, arch="", cpu=""), Rules())
+    assert reason.startswith("dispatch unknown in base and head; asv machine --yes --arch ARCH --cpu CPU")
+
+
+def test_of_a_processor_whose_model_nobody_names_that_is_said(tmp_path: Path, trees: ModuleType) -> None:
+    base, head = modelled_on(tmp_path, trees, cpu="")
+    assert base.grounds["dispatch"] == "x86_64 unknown"
+    assert base.note == head.note == "neither side tells its processor; asv machine --cpu does"
+    assert refusal(base, head, Rules()) == ""

@@ -3,15 +3,17 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from energybench import instrument, lock
+from energybench import instrument, lock, suite_child
 from energybench.gating.rounds import Session, Taken
 from energybench.gating.trees import SuitePoint, Tree, TreeError, check_out, list_points, measure_point
 
@@ -232,3 +234,34 @@ def test_two_suites_of_one_name_in_two_modules_are_two(project: Path, tmp_path: 
     tree = check_out(project, committed(project, "sum(range(n))"), tmp_path / "tree")
     points, _ = list_points(tree, project / "suite")
     assert sorted({one.workload for one in points}) == ["other.Count", "work.Count"]
+
+
+def test_a_suite_named_from_the_current_folder_is_the_checkouts_and_never_the_commits(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tree = check_out(project, committed(project, "sum(range(n))"), tmp_path / "tree")
+    mine = project / "suite" / "work.py"
+    mine.write_text(SUITE.replace("Count", "Mine"))
+    monkeypatch.chdir(project)
+    points, _ = list_points(tree, Path("suite"))
+    assert [one.label for one in points] == ["work.Mine n=2000", "work.Mine n=4000"]
+
+
+def test_modules_of_the_suite_that_come_from_elsewhere_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, place in (("checked", "own/checked"), ("checked.work", "commit/checked")):
+        module = ModuleType(name)
+        module.__file__ = str(tmp_path / place / "x.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    found = suite_child.foreign_suite(tmp_path / "own" / "checked")
+    assert found == [f"checked.work from {tmp_path / 'commit' / 'checked' / 'x.py'}"]
+
+
+def test_rounds_have_the_seeds_of_a_suite_in_turn():
+    def suite(*seeds: int) -> SimpleNamespace:
+        one = SimpleNamespace(seeds=seeds)
+        one.measured = lambda point: {"point": point, "seeds": one.seeds}
+        return one
+
+    taken = [suite_child.measured(suite(5, 6), (2000,), number)["seeds"] for number in range(3)]
+    assert taken == [(5,), (6,), (5,)]
+    assert suite_child.measured(suite(), (2000,), 1) == {"point": (2000,), "seeds": ()}

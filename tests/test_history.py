@@ -432,3 +432,73 @@ def test_creeping_steps_are_said_to_be_such(tree: Any, capsys: pytest.CaptureFix
     told = capsys.readouterr()
     (change,) = json.loads(told.out)["changes"]
     assert (change["creeping"], change["after"]["hash"], change["commit"]["hash"]) == (2, commits[7], commits[16])
+
+
+CASE = {"workload": {"name": "suite.Case", "version": 1, "definition": {}}, "parameters": {}}
+
+
+def test_a_suite_of_another_project_is_told_once_by_its_records(tree: Any) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        commit = tree.commit(f"commit {day}")
+        tree.result(commit, {JOULES: [samples(level)]})
+        written(tree, commit, samples(level), day, **CASE)
+    found = seen(tree)
+    assert (found.series, named(found.changes)) == (1, [("commit 3", "worse")])
+
+
+def test_where_records_lack_a_commit_both_are_shown_and_who_tells_it(tree: Any) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        commit = tree.commit(f"commit {day}")
+        tree.result(commit, {JOULES: [samples(level)]})
+        if day > 1:
+            written(tree, commit, samples(level), day, **CASE)
+    found = seen(tree)
+    assert found.series == 2
+    assert [one.lane for one in found.changes] == [{"told by": "asv"}, {"told by": "records"}]
+
+
+def of_packages(commit: str, torch: str | None) -> dict[str, Any]:
+    packages = {"packages": {"torch": torch}} if torch else {}
+    return {"machine": {"id": "m", "name": "lab", "git": {"commit": commit, "dirty": False}, **packages}}
+
+
+def test_rounds_of_a_gate_do_not_cut_the_series_of_ordinary_runs(tree: Any) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        commit = tree.commit(f"commit {day}")
+        written(tree, commit, samples(level), day, **of_packages(commit, "2.13.0"))
+        if day in (2, 3):
+            rounds = {"id": f"g{day}", "interleaved": {"session": "s", "round": 0, "side": "head"}}
+            written(tree, commit, samples(level), day, **of_packages(commit, None), **rounds)
+    found = seen(tree)
+    assert found.steps == ()
+    assert {one.commit.subject for one in found.changes} == {"commit 3"}
+    assert sorted(one.lane["measured by"] for one in found.changes) == ["gate --run", "run"]
+
+
+def test_a_commit_that_was_measured_on_a_noisy_machine_is_said_to_be(
+    tree: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        noisy = {"quiet": {"quiet": False, "reasons": ["load 3.1"]}} if day == 3 else {"flags": ["cpu-throttled"]}
+        written(tree, tree.commit(f"commit {day}"), samples(level), day, **noisy)
+    (one,) = seen(tree).changes
+    assert (one.cautions, one.cautions_before) == (("not quiet",), ("throttled",))
+    assert command(repository=tree.path, records=tree.path / "records", as_json=True) == 0
+    (change,) = json.loads(capsys.readouterr().out)["changes"]
+    assert (change["cautions"], change["cautions_before"]) == (["not quiet"], ["throttled"])
+    assert command(repository=tree.path, records=tree.path / "records") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "(not quiet; throttled before it)" in told
+
+
+def test_brackets_of_a_subject_and_of_a_lane_are_shown(tree: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for day, level in enumerate((1.0, 1.0, 1.3, 1.3), 1):
+        commit = tree.commit(f"[fix] {day}")
+        noisy = {"quiet": {"quiet": False, "reasons": ["load 3.1"]}}
+        written(tree, commit, samples(level), day, **noisy)
+        rounds = {"id": f"g{day}", "interleaved": {"session": "s", "round": 0, "side": "head"}}
+        written(tree, commit, samples(level), day, **noisy, **rounds)
+    assert command(repository=tree.path, records=tree.path / "records") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "[fix] 3 (not quiet, as before it)" in told
+    assert "[measured by gate --run]" in told

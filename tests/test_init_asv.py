@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from asv.util import load_json
 from energybench import asv_project
 from energybench._commands.init_asv import init_asv
 from energybench.asv_project import Plan, ProjectError, plan
-from energybench.asv_requirement import own_requirement, requirement_of
+from energybench.asv_requirement import checked_requirement, own_requirement, requirement_of
 
 PIN = "energybench==0.1.0"
 PIP = "in-dir={env_dir} python -m pip install "
@@ -112,6 +113,7 @@ def test_the_example_sorts_and_says_how_well(project: Path):
     suite.step(100)
     assert suite.sorted == sorted(suite.numbers)
     assert suite.evaluate(100) == {"accuracy": 1.0}
+    assert suite.judged(100) == 99
 
 
 def test_a_second_call_changes_nothing_and_says_so(project: Path, capsys: pytest.CaptureFixture[str]):
@@ -276,6 +278,91 @@ def test_a_checkout_is_pinned_by_its_remote_and_commit_without_a_token(project: 
 def test_the_requirement_of_the_energybench_that_runs_has_no_space_in_it():
     assert own_requirement().startswith("energybench")
     assert " " not in own_requirement()
+
+
+@pytest.mark.parametrize(
+    ("given", "requirement"),
+    [
+        ("energybench>=0.1, <1", "energybench<1,>=0.1"),
+        ("energybench [store]==0.1.0", "energybench[store]==0.1.0"),
+        ("energybench @ git+https://example.org/e.git@ab12", "energybench@git+https://example.org/e.git@ab12"),
+        ("git+ssh://git@example.org/e.git@ab12", "energybench@git+ssh://git@example.org/e.git@ab12"),
+    ],
+)
+def test_a_requirement_is_given_to_pip_as_one_word(given: str, requirement: str, project: Path):
+    assert checked_requirement(given) == requirement
+    init_asv(project, requirement=given)
+    values = load_json(str(project / "asv.conf.json"), js_comments=True)
+    assert shlex.split(values["install_command"][0])[-1] == requirement
+
+
+def test_a_folder_is_given_to_pip_by_an_address_in_which_asv_fills_in_nothing(tmp_path: Path):
+    folder = tmp_path / "my {x} energybench"
+    folder.mkdir()
+    assert checked_requirement(str(folder)) == f"energybench@file://{tmp_path}/my%20%7Bx%7D%20energybench"
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["energybench==", "x; rm -rf x", "../nowhere{x}", "numpy", "energybench; python_version<'4'", "git+https://a/{b}"],
+)
+def test_what_is_no_requirement_of_energybench_is_refused_and_nothing_written(
+    given: str, project: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = files(project)
+    assert init_asv(project, requirement=given) == 2
+    assert files(project) == before
+    said = capsys.readouterr().err
+    assert "is no requirement of energybench that asv can hand to pip; give a version" in " ".join(said.split())
+
+
+def test_a_checkout_that_was_never_installed_is_pinned_by_its_commit_or_its_folder(project: Path):
+    assert own_requirement(project) == f"energybench@{project.as_uri()}"
+
+
+def test_a_configuration_called_jsonc_is_the_projects(project: Path, capsys: pytest.CaptureFixture[str]):
+    with_asv(project, '{"benchmark_dir": "suite"}')
+    (project / "asv.conf.json").rename(project / "asv.conf.jsonc")
+    assert init_asv(project, requirement=PIN) == 0
+    assert not (project / "asv.conf.json").exists()
+    assert (project / "suite" / "energy.py").exists()
+    assert f"add to {project / 'asv.conf.jsonc'}: " in capsys.readouterr().out
+
+
+def test_only_an_import_makes_a_file_an_energy_suite(project: Path):
+    with_asv(project, '{"benchmark_dir": "suite"}')
+    words = project / "suite" / "words.py"
+    words.write_text("# energybench.asv may come later\n'import energybench.asv'\n")
+    assert planned(project).found is None
+    for text in (
+        "from energybench.asv import EnergySuite\n",
+        "from energybench import asv\n",
+        "import energybench.asv\n",
+    ):
+        words.write_text(text)
+        assert planned(project).found == words
+
+
+@pytest.mark.parametrize("command", ["pip install energybench-plugin", "pip install my-energybench", "pip install x"])
+def test_a_distribution_that_is_named_after_energybench_does_not_bring_it(project: Path, command: str):
+    with_asv(project, json.dumps({"benchmark_dir": "suite", "install_command": [command]}))
+    (line,) = planned(project).advice
+    assert line.startswith("add to install_command")
+
+
+def test_where_nothing_can_be_written_the_file_is_named(project: Path, capsys: pytest.CaptureFixture[str]):
+    with_asv(project, '{"benchmark_dir": "suite"}')
+    (project / "suite" / "energy.py").symlink_to(project / "nowhere" / "energy.py")
+    assert init_asv(project, requirement=PIN) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "suite/energy.py cannot be written (File exists); make that possible, and run this again" in said
+
+
+def test_the_first_run_is_of_one_commit_and_new_comes_after(project: Path, capsys: pytest.CaptureFixture[str]):
+    init_asv(project, requirement=PIN)
+    *_, first, later = capsys.readouterr().out.splitlines()
+    assert first.endswith("asv machine --yes && asv run HEAD^!")
+    assert later == "from then on: asv run NEW"
 
 
 def test_every_template_is_there_and_python_where_it_says_so():

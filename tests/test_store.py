@@ -14,7 +14,7 @@ import pytest
 
 from energybench import record, store
 from energybench.journal import Journal
-from energybench.lock import LockedError, holder, lock_path, measuring
+from energybench.lock import LockedError, holder, lock_path, measuring, patience
 
 MINIMAL: dict[str, Any] = {
     "schema": 1,
@@ -188,6 +188,29 @@ def test_a_second_run_is_told_who_measures_and_death_lets_go(tmp_path: Path) -> 
     with measuring(path):
         assert (holder(path) or {})["pid"] == os.getpid()
     assert holder(path) is None
+
+
+def test_a_run_that_waits_says_for_whom_and_begins_when_the_other_has_ended(tmp_path: Path) -> None:
+    path, told = tmp_path / "lock", []
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+
+        def hear(line: str) -> None:
+            told.append(line)
+            other.kill()
+
+        with measuring(path, wait=60.0, tell=hear):
+            assert (holder(path) or {})["pid"] == os.getpid()
+    (line,) = told
+    assert line.startswith(f"waiting up to 60 s: Another run is measuring on this machine: process {other.pid}")
+
+
+def test_how_long_a_point_of_asv_waits_is_a_setting() -> None:
+    assert patience({}) == 600.0
+    assert patience({"ENERGYBENCH_LOCK_WAIT": "0"}) == 0.0
+    with pytest.raises(ValueError, match="ENERGYBENCH_LOCK_WAIT=long is no number; give seconds, as 600"):
+        patience({"ENERGYBENCH_LOCK_WAIT": "long"})
 
 
 def test_a_forked_child_does_not_hold_the_machine_after_its_parent(tmp_path: Path) -> None:

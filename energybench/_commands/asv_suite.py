@@ -4,16 +4,13 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from energybench import host, lock, stepping
 from energybench._commands.progress import SHORT_SECONDS, Display
 from energybench._commands.run import TerminatedError, check_required, terminating
+from energybench._commands.suite_told import FAILURES, NO_VALUES, Told, show
 from energybench.boundary import FAILED, INTERRUPTED
 from energybench.config import Settings
 from energybench.meter import open_meter
@@ -21,61 +18,15 @@ from energybench.settings import Progress
 from energybench.store import Store
 from energybench.suites import running
 from energybench.suites.asv_tree import TreeError, write_tree
-from energybench.suites.choosing import Combination, choose
-from energybench.suites.place import Suite, SuiteError, find_suite
+from energybench.suites.choosing import Combination, choose, count
+from energybench.suites.place import SuiteError, find_suite
 from energybench.suites.records import point_of
-from energybench.suites.running import Suites, Tried
-from energybench.suites.served import Found, Served
-from energybench.terminal import console, duration, emit, plus_minus, quantity, say, table
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from energybench.suites.running import Suites
+from energybench.suites.served import Served
+from energybench.terminal import console, duration, say
 
 TELL_SECONDS = 60.0
-FAILURES = ("failed", "timeout", "crashed")
 TERMINATED = 143
-
-
-@dataclass(slots=True, kw_only=True)
-class Told:
-    """What a run over a suite has seen so far.
-
-    Attributes:
-        found: what the suite has; None until it was imported.
-        chosen: what is to be measured.
-        tried: what became of it.
-        quiet: why the machine was not.
-        tree: the asv results, where they were written.
-        stopped: by Ctrl-C or SIGTERM, with which exit code.
-    """
-
-    suite: Suite
-    store: Store
-    found: Found | None = None
-    chosen: Sequence[Combination] = ()
-    tried: list[Tried] = field(default_factory=list)
-    quiet: tuple[str, ...] = ()
-    tree: Path | None = None
-    stopped: int = 0
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """The records in plain values."""
-        return [one.record.to_json() for one in self.tried if one.record]
-
-    @property
-    def broken(self) -> Sequence[Mapping[str, str]]:
-        """What could not be imported or made."""
-        return self.found.broken if self.found else ()
-
-    @property
-    def not_reached(self) -> int:
-        """Combinations that there was no time for."""
-        return len(self.chosen) - len(self.tried)
-
-    def of(self, *states: str) -> list[Tried]:
-        """What ended in one of these states."""
-        return [one for one in self.tried if one.status in states]
 
 
 def measure_suite(
@@ -116,10 +67,14 @@ def measure_suite(
             _measure(told, suites, until)
     except KeyboardInterrupt as stop:
         told.stopped = TERMINATED if isinstance(stop, TerminatedError) else INTERRUPTED
+    except SuiteError as error:
+        if not told.tried:
+            raise
+        told.lost = str(error)
     folder = wanted.records.parent / "asv" / re.sub(r"[^A-Za-z0-9._-]", "_", suite.project)
     whole = _keep_for_asv(told, folder.absolute())
-    _show(told, as_json=as_json)
-    failed = told.broken or told.of(*FAILURES) or not told.of("ok") or not whole
+    show(told, as_json=as_json)
+    failed = told.broken or told.lost or told.of(*FAILURES) or not told.of("ok") or not whole
     return told.stopped or (FAILED if failed else 0)
 
 
@@ -156,13 +111,18 @@ def _opened(held: ExitStack, told: Told, wanted: Settings, python: str | None) -
 def _chosen(told: Told, bench: str | None, max_params: int | None) -> list[Combination]:
     assert told.found is not None
     chosen = choose(told.found.benchmarks, bench=bench, max_params=max_params)
+    told.empty = [one.name for one in told.found.benchmarks if not count(one) and re.search(bench or "", one.name)]
+    for name in told.empty:
+        say(f"{name} is skipped: {NO_VALUES}")
     if chosen:
         return chosen
-    if told.found.benchmarks:
-        first = choose(told.found.benchmarks)[0].label
-        count = len(told.found.benchmarks)
+    if told.empty:
+        raise SuiteError(f"{told.suite.root} has nothing to measure; give the parameters of {told.empty[0]} values")
+    if every := choose(told.found.benchmarks):
+        first = every[0].label
+        total = len(told.found.benchmarks)
         raise SuiteError(
-            f"none of the {count} time_* benchmarks matches --bench {bench!r}; they are named as {first!r}"
+            f"none of the {total} time_* benchmarks matches --bench {bench!r}; they are named as {first!r}"
         )
     why = f"; {told.broken[0]['name']} was left out: {told.broken[0]['reason']}" if told.broken else ""
     raise SuiteError(f"{told.suite.root} has no time_* benchmark{why}; give the folder of an asv suite")
@@ -185,84 +145,3 @@ def _measure(told: Told, suites: Suites, until: float | None) -> None:
             if spoken and now - last > TELL_SECONDS:
                 last = now
                 say(f"{done} of {total} combinations, {duration(left)} left")
-
-
-def _show(told: Told, *, as_json: bool) -> None:
-    """The table, what went wrong, and where the results are."""
-    if told.records:
-        console(stderr=as_json).print(_table(told))
-    if as_json:
-        emit(_data(told))
-    for one in told.tried:
-        if one.status != "ok":
-            say(f"{one.combination.label} {_words(one)}: {one.reason}")
-    if told.quiet:
-        say(f"the machine was not quiet: {'; '.join(sorted(told.quiet))}")
-    say(_summary(told))
-    if told.records:
-        say(f"records in {told.store.folder}; " + _where(told))
-
-
-def _words(one: Tried) -> str:
-    return "is below the resolution" if one.status == "below-resolution" else one.status
-
-
-def _summary(told: Told) -> str:
-    """`55 of 63 combinations measured, 8 failed; …`."""
-    counts = Counter(one.status for one in told.tried)
-    parts = [f"{counts.pop('ok', 0)} of {len(told.chosen)} combinations measured"]
-    parts += [f"{number} {state}" for state, number in sorted(counts.items())]
-    if told.not_reached:
-        parts.append(f"{told.not_reached} not reached {'before it was stopped' if told.stopped else 'in the budget'}")
-    if told.broken:
-        parts.append(f"{len(told.broken)} modules or benchmarks could not be imported")
-    return ", ".join(parts)
-
-
-def _where(told: Told) -> str:
-    if told.tree is None and told.suite.commit:
-        return "nothing was added to the asv results"
-    if told.tree is None:
-        return f"no asv results, which are kept by commit: {told.suite.root} is in no git repository"
-    return f"asv results in {told.tree}: asv --config {told.tree / 'asv.conf.json'} publish"
-
-
-def _table(told: Told) -> "Table":
-    drawn = table("benchmark", "energy, a call", "time, a call", "mode", "flags", title=f"asv:{told.suite.project}")
-    for one in told.tried:
-        if one.record is None:
-            continue
-        found = one.record.results
-        joules = found.get("joules_per_sample") or found.get("estimated_joules_per_sample")
-        energy = "–"
-        if joules:
-            half = (joules.high - joules.low) / 2 if joules.high is not None and joules.low is not None else 0.0
-            energy = f"{plus_minus(joules.value, half, 'J')} ({joules.provenance})"
-        seconds = quantity(found["seconds_per_sample"].value, "s")
-        drawn.add_row(one.combination.label, energy, seconds, one.mode, ", ".join(one.record.flags))
-    return drawn
-
-
-def _data(told: Told) -> dict[str, Any]:
-    """What `--json` puts on stdout."""
-    rows = [
-        {
-            "benchmark": one.combination.benchmark.name,
-            "parameters": one.combination.parameters,
-            "status": one.status,
-            "reason": one.reason,
-        }
-        for one in told.tried
-        if one.status != "ok"
-    ]
-    return {
-        "schema": 1,
-        "project": told.suite.project,
-        "combinations": len(told.chosen),
-        "records": told.records,
-        "skipped": [row for row in rows if row["status"] not in FAILURES],
-        "failed": [row for row in rows if row["status"] in FAILURES],
-        "broken": [dict(one) for one in told.broken],
-        "not_reached": told.not_reached,
-        **({"asv": str(told.tree)} if told.tree else {}),
-    }

@@ -78,6 +78,8 @@ def _change_values(one: Change) -> dict[str, Any]:
         "absolute": one.absolute,
         "last": one.last,
         "creeping": one.creeping or None,
+        "cautions": list(one.cautions) or None,
+        "cautions_before": list(one.cautions_before) or None,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -108,15 +110,17 @@ def _trouble(one: Trouble) -> str:
 
 
 def _show(found: History) -> None:
+    from rich.text import Text
+
     screen = console()
     drawn = table("commit", "date", "subject", "series", "", "change", "before", "after")
     for one in found.changes:
-        drawn.add_row(*_cells(one))
+        drawn.add_row(*map(Text, _cells(one)))  # what looks like markup in a subject is none
     if found.changes:
         screen.print(drawn)
     steps = table("from", "commit", "series", "what changed beside the commits")
     for step in found.steps:
-        steps.add_row(step.after.hash[:8], step.commit.hash[:8], str(step.series), "\n".join(step.what))
+        steps.add_row(step.after.hash[:8], step.commit.hash[:8], str(step.series), Text("\n".join(step.what)))
     if found.steps:
         screen.print(steps)
     worse = sum(one.direction == "worse" for one in found.changes)
@@ -129,6 +133,7 @@ def _cells(one: Change) -> tuple[str, ...]:
     unsure = f" (or one of {one.unmeasured} unmeasured before it)" if one.unmeasured and not one.creeping else ""
     if one.creeping:
         unsure = f" (creeping: {one.creeping} steps within the margin, after {one.after.hash[:8]})"
+    unsure += f" ({one.warned})" if one.warned else ""
     label = f"{one.key.label}{lane}" + (f" ({one.provenance})" if one.provenance != "measured" else "")
     return (
         one.commit.hash[:8],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from energybench.asv_project import CONFIGURATION, Plan, ProjectError, plan
 from energybench.boundary import USAGE
+from energybench.store import why
 from energybench.terminal import console, say
 
 
@@ -23,8 +24,12 @@ def init_asv(folder: Path, *, dry_run: bool = False, requirement: str | None = N
         return USAGE
     out = console()
     for path, text in planned.files:
-        if not dry_run:
-            _write(path, text)
+        try:
+            if not dry_run:
+                _write(path, text)
+        except OSError as error:
+            say(f"{path} cannot be written ({why(error)}); make that possible, and run this again")
+            return USAGE
         out.print(f"{'would write' if dry_run else 'wrote'} {_short(path)}", soft_wrap=True, markup=False)
     for line in [*_found(planned), *_left(planned)]:
         out.print(line, soft_wrap=True, markup=False)
@@ -48,10 +53,11 @@ def _left(planned: Plan) -> list[str]:
     """What to do now."""
     home = _short(planned.configuration.parent)
     begin = [] if home == "." else [f"cd {home}"]
-    then = [*begin, "asv machine --yes", "asv run NEW"]
+    # Without results, NEW is the whole history.
+    then = [*begin, "asv machine --yes", "asv run HEAD^!"]
     written = [f"edit {_short(path)}" for path, _ in planned.files if path.name not in (CONFIGURATION, "__init__.py")]
     lines = [*planned.advice, *(f"{line}, and commit" for line in written)]
-    return [*(f"next: {line}" for line in lines), f"then: {' && '.join(then)}"]
+    return [*(f"next: {line}" for line in lines), f"then: {' && '.join(then)}", "from then on: asv run NEW"]
 
 
 def _short(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Flags that rounds carry: which of them leave nothing to judge, and of which a reader is told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from energybench.gating.by_seed import ON_THE_MACHINE
 from energybench.gating.series import Series
@@ -11,6 +11,7 @@ NOTED = {
     "cpu-throttled": "was throttled",
     "not-quiet": "was measured on a machine that was not quiet",
 }
+SHORT = {"throttled": "throttled", "cpu-throttled": "throttled", "not-quiet": "not quiet"}
 
 
 def below_resolution(base: Series, head: Series) -> str:
@@ -35,6 +36,11 @@ def cautions(base: Series, head: Series) -> Iterator[str]:
             sides = zip(("base", "head"), (base, head), flagged, strict=True)
             yield from (f"{name} {words}{_in(number, one)}" for name, one, number in sides if number)
     yield from dict.fromkeys(one.note for one in (base, head) if one.note)
+
+
+def words_of(flags: Iterable[str]) -> tuple[str, ...]:
+    """The same in a word or two, each once, for a row of a table."""
+    return tuple(dict.fromkeys(SHORT[flag] for flag in flags if flag in SHORT))
 
 
 def _flagged(series: Series, words: str) -> int:

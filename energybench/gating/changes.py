@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 FALSE_CHANGES = 0.05
 """How many changes are seen in vain in all series together, about, if the noise is normal and its size right."""
@@ -72,7 +73,7 @@ def levels_of(values: Sequence[float], noise: float, penalty: float) -> Levels:
             break
         outliers.append(kept.pop(spike))
     bounds = [0, *starts, len(kept)]
-    levels = [statistics.fmean(values[number] for number in kept[low:high]) for low, high in pairwise(bounds)]
+    levels = [statistics.fmean([values[number] for number in kept[low:high]]) for low, high in pairwise(bounds)]
     return Levels(starts=tuple(kept[one] for one in starts), levels=tuple(levels), outliers=tuple(sorted(outliers)))
 
 
@@ -119,3 +120,37 @@ def scaled(values: Sequence[float], *, absolute: bool) -> tuple[list[float], Cal
 
 def _differ(old: float, new: float) -> bool:
     return abs(new - old) > TINY * max(abs(old), abs(new))
+
+
+class Told(NamedTuple):
+    """From which value to which one the level changed by more than the margin, and by how many steps within it."""
+
+    after: int
+    start: int
+    old: float
+    new: float
+    creeping: int = 0
+
+
+def told(pieces: Levels, levels: Sequence[float], limit: float, *, is_absolute: bool) -> list[Told]:
+    """Steps beyond the margin; and where several within it add up, the one that takes their sum beyond."""
+    found: list[Told] = []
+    reference, end, small = levels[0], 0, 0
+    for start, (old, new) in zip(pieces.starts, pairwise(levels), strict=True):
+        before = next(place for place in range(start - 1, -1, -1) if place not in pieces.outliers)
+        end, small = (before, 1) if not small else (end, small + 1)
+        if _size(old, new, is_absolute=is_absolute) > limit:
+            found.append(Told(before, start, old, new))
+        elif _size(reference, new, is_absolute=is_absolute) > limit:
+            found.append(Told(end, start, reference, new, small))
+        else:
+            continue
+        reference, small = new, 0
+    return found
+
+
+def _size(old: float, new: float, *, is_absolute: bool) -> float:
+    """How large a step is: a difference, or a share of the lower level."""
+    if is_absolute or not old or not new:
+        return abs(new - old)
+    return abs(new - old) / min(abs(old), abs(new))

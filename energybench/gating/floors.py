@@ -88,8 +88,10 @@ def ranks_of(library: Library, observed: Observed) -> dict[str, float]:
     return {commit: observed.dates.get(commit, when) for commit, when in first.items()}
 
 
-def from_repeats(observations: Iterable[Observation]) -> Floor | None:
+def from_repeats(observations: Sequence[Observation]) -> Floor | None:
     """From sets of one commit that were measured on different occasions."""
+    if len({(id(one.context), one.commit) for one in observations}) == len(observations):
+        return None
     squares, degrees, sets = 0.0, 0, 0
     for group in _grouped(observations):
         if len(group) < 2:
@@ -114,14 +116,16 @@ def from_history(observations: Iterable[Observation], ranks: Mapping[str, float]
     within: list[float] = []
     for lane in _grouped(observations, by_commit=False):
         ordered = sorted((one for one in lane if one.commit in ranks), key=lambda one: (ranks[one.commit], one.when))
-        for old, new in pairwise(ordered):
-            if old.commit != new.commit:
-                differences.append(math.log(new.value / old.value))
-                within.append(_relative_variance(old) + _relative_variance(new))
+        # Each is in two differences.
+        told = [(one.commit, math.log(one.value), _relative_variance(one)) for one in ordered]
+        for (before, old, doubt), (after, new, more) in pairwise(told):
+            if before != after:
+                differences.append(new - old)
+                within.append(doubt + more)
     if len(differences) < LEAST_DIFFERENCES:
         return None
     kept = ordinary(differences)
-    variance = statistics.fmean(one * one for one in kept) - statistics.fmean(within)
+    variance = statistics.fmean([one * one for one in kept]) - statistics.fmean(within)
     degrees = OVERLAP * len(kept)
     source = f"{len(differences)} steps between successive commits"
     return Floor(relative=math.sqrt(max(variance, 0.0)), degrees=degrees, source=source)
@@ -129,7 +133,7 @@ def from_history(observations: Iterable[Observation], ranks: Mapping[str, float]
 
 def ordinary(differences: Sequence[float]) -> list[float]:
     """The differences that do not stand out; all of them where most are none."""
-    scale = NORMAL_MAD * statistics.median(abs(one) for one in differences)
+    scale = NORMAL_MAD * statistics.median([abs(one) for one in differences])
     return [one for one in differences if abs(one) <= STANDS_OUT * scale] if scale else list(differences)
 
 

@@ -21,6 +21,10 @@ DESCRIBED = "described"
 """The ground of what asv's index has no description of."""
 UNKNOWN_TORCH = "as the environment has it"
 TORCH_NOTE = "neither side tells its version of torch"
+UNKNOWN = "unknown"
+UNKNOWN_DISPATCH = f"{UNKNOWN} {UNKNOWN}"
+"""Of a machine file with neither arch nor cpu, as `asv machine --machine NAME` alone writes it."""
+CPU_NOTE = "neither side tells its processor; asv machine --cpu does"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,7 @@ def grounds_of(result: Result, meaning: Meaning, version: str) -> dict[str, str]
         return found | {
             "torch": torch_of(result),
             "python": result.python,
-            "dispatch": " ".join(str(result.params.get(name, "unknown")) for name in ("arch", "cpu")),
+            "dispatch": " ".join(str(result.params.get(name) or UNKNOWN) for name in ("arch", "cpu")),
         }
     return {**found, **machine_of(result)} if meaning.family in ON_THE_MACHINE else found
 
@@ -183,5 +187,13 @@ def _series(key: Key, meaning: Meaning, grounds: Mapping[str, str], value: Value
         grounds=grounds,
         margin=meaning.margin,
         rounds=(one,),
-        note=TORCH_NOTE if grounds.get("torch") == UNKNOWN_TORCH else "",
+        note="; ".join(_notes(grounds)),
     )
+
+
+def _notes(grounds: Mapping[str, str]) -> Iterator[str]:
+    """What is not known of this side, nor then of another one with the same grounds."""
+    if grounds.get("torch") == UNKNOWN_TORCH:
+        yield TORCH_NOTE
+    if grounds.get("dispatch", "").endswith(f" {UNKNOWN}"):
+        yield CPU_NOTE

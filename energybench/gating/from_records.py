@@ -9,7 +9,7 @@ from typing import Any
 
 from energybench import results
 from energybench.gating.flags import flags_of
-from energybench.gating.grounds import depends_on_data, grounds_of, surroundings, table_of, unavailable
+from energybench.gating.grounds import depends_on_data, grounds_of, samples_a_step, surroundings, table_of, unavailable
 from energybench.gating.metrics import family_of, is_counted
 from energybench.gating.series import Gap, Key, Round, Scalar, Series, Trouble
 from energybench.record import Metric, Record
@@ -18,6 +18,7 @@ from energybench.store import Stored
 Z = 1.96
 """Of the interval that a record gives an accuracy."""
 JOULES = "joules_per_sample"
+PER_SAMPLE = "_per_sample"
 SAME = 1e-9
 
 
@@ -95,6 +96,8 @@ def of_record(record: Record) -> Iterator[Series]:
         grounds = grounds_of(record, family, metric.provenance, exact=exact)
         if family == "modelled" and metric.unit == "J":
             grounds |= table_of(record)
+        if name.endswith(PER_SAMPLE):
+            grounds |= samples_a_step(record)
         yield Series(
             key=key_of(record, name),
             family=family,
@@ -129,7 +132,8 @@ def commit_of(record: Record) -> str | None:
 
 def context_of(record: Record, series: Series) -> dict[str, str]:
     """Everything beside the commit that may move a series of this record."""
-    return {**surroundings(record, series.family), **series.grounds}
+    by = "run" if _pair(record) is None else "gate --run"
+    return {**surroundings(record, series.family), **series.grounds, "measured by": by}
 
 
 def samples_behind(metric: Metric) -> int | None:

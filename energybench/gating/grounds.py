@@ -49,6 +49,13 @@ def table_of(record: Record) -> dict[str, str]:
     return {"energy table": record.modelled.table} if record.modelled else {}
 
 
+def samples_a_step(record: Record) -> dict[str, str]:
+    """What joules and bytes were divided by: work that says it handles twice as many samples would halve them."""
+    if record.target is not None or not record.steps:
+        return {}
+    return {"samples a step": f"{record.samples / record.steps:g}"}
+
+
 def surroundings(record: Record, family: Family) -> dict[str, str]:
     """What is no ground of a metric and still may move it: for a history, which must not blame it on a commit."""
     found = {"torch": torch_version(record)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from energybench.gating.cautions import cautions
-from energybench.gating.from_asv import DESCRIBED
+from energybench.gating.from_asv import DESCRIBED, UNKNOWN_DISPATCH
 from energybench.gating.plausible import impossible
 from energybench.gating.rules import ASKED_FOR, Rules, absolute
 from energybench.gating.series import Key, Series, Side
@@ -89,6 +89,8 @@ def refusal(base: Series, head: Series, rules: Rules) -> str:
         different += [f"{name} {old} in base, {new} in head" for name, old, new in pairs if old != new]
     if different:
         return "; ".join(different)
+    if base.grounds.get("dispatch") == UNKNOWN_DISPATCH:
+        return "dispatch unknown in base and head; asv machine --yes --arch ARCH --cpu CPU tells it, then measure again"
     if base.provenance in ASKED_FOR and base.provenance not in rules.allow:
         return f"{base.provenance} values are not judged; ask for them with --allow {base.provenance}"
     return ""

@@ -6,6 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from energybench import asv_configuration
+from energybench.asv_configuration import ConfigurationError
 from energybench.gating.asv_files import (
     INDEX_NAME,
     AsvFileError,
@@ -21,7 +23,7 @@ from energybench.gating.from_records import commit_of
 from energybench.gating.series import Trouble
 from energybench.store import Problem, Stored, iter_records
 
-CONFIGURATION = "asv.conf.json"
+CONFIGURATION = asv_configuration.NAMES[0]
 HASH = re.compile("[0-9a-f]{6,40}")
 SHALLOW = "this clone is shallow: git fetch --unshallow gets the commits that it lacks"
 
@@ -105,13 +107,14 @@ class Library:
         results = [one for one in found if isinstance(one, Result) and one.commit == commit and self.wanted(one)]
         return results, tuple(one for one in found if isinstance(one, Trouble))
 
-    def every_result(self) -> Iterator[tuple[Result | Trouble, Mapping[str, Mapping[str, Any]]]]:
-        """All result files with the index that they go with, none kept: there may be thousands."""
+    def every_file(self) -> Iterator[tuple[Path, Mapping[str, Mapping[str, Any]]]]:
+        """All result files of all machines, with the index that they go with."""
         for tree in self.trees:
-            for path in tree.every():
-                one = self._read.get(path) or _result(path)
-                if isinstance(one, Trouble) or self.wanted(one):
-                    yield one, tree.index
+            yield from ((path, tree.index) for path in tree.every())
+
+    def parsed(self, path: Path) -> Result | Trouble:
+        """A result file, not kept: there may be thousands."""
+        return self._read.get(path) or _result(path)
 
     def wanted(self, result: Result) -> bool:
         """Whether it is of the chosen machine."""
@@ -166,18 +169,14 @@ def results_dir(repository: Path) -> Path | None:
     Raises:
         SideError: the file cannot be read.
     """
-    names = [repository / CONFIGURATION, *sorted(repository.glob(f"*/{CONFIGURATION}"))]
-    found = next((one for one in names if one.is_file()), None)
+    found = asv_configuration.of_repository(repository)
     if found is None:
         return None
-    from asv.util import UserError, load_json
-
     try:
-        values = load_json(str(found), js_comments=True)
-    except (UserError, ValueError, OSError) as error:
-        raise SideError(f"{found}: {error}; correct it, or name the results_dir itself") from error
-    told = values.get("results_dir", "results") if isinstance(values, Mapping) else "results"
-    return found.parent / str(told)
+        values = asv_configuration.loaded(found)
+    except ConfigurationError as error:
+        raise SideError(f"{error}; correct it, or name the results_dir itself") from error
+    return found.parent / str(values.get("results_dir", "results"))
 
 
 def index_near(folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], tuple[Trouble, ...]]:

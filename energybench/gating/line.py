@@ -3,14 +3,15 @@
 import datetime as dt
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from energybench.gating.commits import Commit, CommitError, full_hash, known, order, shallow
 from energybench.gating.observed import LANES, Observation, Observed, Track, lane_of
-from energybench.gating.twins import recorded_as
+from energybench.gating.twins import TOLD_BY, recorded_as
 
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -102,19 +103,26 @@ def lay(
     """
     line = Line(repository, branch, observed)
     tracks = [one for one in once(observed.tracks) if wanted(one)]
-    return Laid(line=line, rows=[row for track in tracks for row in rows_of(track, line)])
+    names = Counter((one.key, one.provenance) for one in tracks)
+    rows = []
+    for track in tracks:
+        found = rows_of(track, line)
+        if names[track.key, track.provenance] > 1:
+            found = [replace(one, lane={**one.lane, TOLD_BY: "records" if track.recorded else "asv"}) for one in found]
+        rows += found
+    return Laid(line=line, rows=rows)
 
 
 def once(tracks: Sequence[Track]) -> list[Track]:
     """Without the asv series that records tell of as well, for each of their commits: a run under asv leaves both."""
-    known = {(one.key, one.provenance): one for one in tracks}
+    recorded = {(one.key, one.provenance): one for one in tracks if one.recorded}
 
     def told_twice(one: Track) -> bool:
-        twin = recorded_as(one.key)
-        other = known.get((twin, one.provenance))
-        return twin != one.key and other is not None and _commits(one) <= _commits(other)
+        # A suite of another project has one name in its records and in asv.
+        twins = (recorded.get((key, one.provenance)) for key in (recorded_as(one.key), one.key))
+        return any(twin is not None and _commits(one) <= _commits(twin) for twin in twins)
 
-    return [one for one in tracks if not told_twice(one)]
+    return [one for one in tracks if one.recorded or not told_twice(one)] if recorded else list(tracks)
 
 
 def _commits(track: Track) -> set[str]:

@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from energybench import instrument, lock
+from energybench import asv_configuration, instrument, lock
+from energybench.asv_configuration import ConfigurationError
 from energybench.gate import conclude, judge
 from energybench.gating.accepted import Accepted
 from energybench.gating.commits import full_hash
@@ -104,16 +105,13 @@ def measure(
 
 def suite_of(repository: Path) -> Path:
     """The benchmark_dir of a repository's asv.conf.json."""
-    from asv.util import UserError, load_json
-
-    places = (repository / "asv.conf.json", *sorted(repository.glob("*/asv.conf.json")))
-    path = next((one for one in places if one.is_file()), None)
+    path = asv_configuration.of_repository(repository)
     if path is None:
         raise LiveError(f"{repository} has no asv.conf.json; make a suite with energybench init-asv, or name --suite")
     try:
-        values = load_json(str(path), js_comments=True)
-    except (UserError, ValueError, OSError) as error:
-        raise LiveError(f"{path}: {error}; correct it, or name --suite") from error
+        values = asv_configuration.loaded(path)
+    except ConfigurationError as error:
+        raise LiveError(f"{error}; correct it, or name --suite") from error
     return path.parent / str(values.get("benchmark_dir", "benchmarks"))
 
 

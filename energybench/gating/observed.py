@@ -4,27 +4,31 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from energybench.gating import from_asv, from_records
 from energybench.gating.asv_files import Result
-from energybench.gating.asv_rows import Parameters
+from energybench.gating.asv_meaning import as_it_was
+from energybench.gating.asv_rows import Parameters, points_of
 from energybench.gating.library import Library
+from energybench.gating.remembered import Entry, Memory
 from energybench.gating.series import Family, Key, Round, Series, Trouble
 from energybench.model import Provenance
 
-LANES = ("machine", "environment", "quick", "seed", "dispatch")
+LANES = ("machine", "environment", "quick", "seed", "dispatch", "measured by")
 """What may differ between results of one commit: each is a lane of its own."""
 
 
 class Observation(NamedTuple):
-    """One value: of which commit, when, its standard error where it is known, and what held beside the commit."""
+    """One value: of which commit, when, its standard error where it is known, what held beside it, what it warns of."""
 
     commit: str
     when: float
     value: float
     error: float | None
     context: Mapping[str, str]
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class Track:
         higher_is_better: which way is up.
         exact: any difference is one.
         margin: declared by the benchmark; None where the family's holds.
+        recorded: told by records; by asv's own files where not.
         observations: filled while files are read.
     """
 
@@ -49,6 +54,7 @@ class Track:
     higher_is_better: bool
     exact: bool
     margin: float | None
+    recorded: bool = False
     observations: list[Observation] = field(default_factory=list)
 
 
@@ -68,6 +74,7 @@ class _Reader:
         self.library = library
         self.tracks: dict[object, Track] = {}
         self.troubles = [*library.record_troubles, *(one for tree in library.trees for one in tree.troubles)]
+        self._meanings: dict[tuple[int, str, str], from_asv.Meaning] = {}
         self._contexts: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
 
     def _one(self, context: Mapping[str, str]) -> Mapping[str, str]:
@@ -85,34 +92,71 @@ class _Reader:
                 value = statistics.fmean(only.values)
                 context = self._one(from_records.context_of(record, series))
                 track = self.tracks.setdefault((series.key, series.provenance), _track(series))
-                track.observations.append(Observation(commit, only.when, value, error_of(only), context))
+                track.observations.append(Observation(commit, only.when, value, error_of(only), context, only.flags))
 
-    def add_result(self, result: Result, index: Mapping[str, Mapping[str, Any]]) -> None:
-        """Each value of a result file is an observation."""
-        damaged: list[from_asv.Damaged] = []
-        for name, meaning, version, values in from_asv.rows_of(result, index, damaged):
-            context = self._one(from_asv.context_of(result, meaning, version))
-            for value in values:
-                if value.missing:
+    def _meaning(self, name: str, version: str, index: Mapping[str, Mapping[str, Any]]) -> from_asv.Meaning:
+        place = (id(index), name, version)
+        if place not in self._meanings:
+            described = from_asv.meaning_of(name, index[name])
+            assert described is not None, "rows of benchmarks that mean nothing are not read"
+            self._meanings[place] = as_it_was(described, version)
+        return self._meanings[place]
+
+    def add_file(self, entry: Entry, path: Path, index: Mapping[str, Mapping[str, Any]]) -> None:
+        """Each value of a result file is an observation; `entry` is what `read_file` made of it."""
+        contexts = [self._one(one) for one in entry["contexts"]]
+        for name, version, number, params, values, errors in entry["rows"]:
+            meaning = self._meaning(name, version, index)
+            for point, value, error in zip(points_of(params, meaning.names), values, errors, strict=True):
+                if value is None:
                     continue
-                place = (name, meaning.provenance, value.parameters)
+                place = (name, meaning.provenance, point)
                 track = self.tracks.get(place)
                 if track is None:
-                    track = self.tracks[place] = _track_of(meaning, value.parameters)
-                error = error_of_samples(value.samples) if value.samples else value.error
-                track.observations.append(Observation(result.commit, result.when, value.value, error, context))
-        self.troubles += [Trouble(path=result.path, reason=one.reason) for one in damaged]
+                    track = self.tracks[place] = _track_of(meaning, point)
+                track.observations.append(Observation(entry["commit"], entry["when"], value, error, contexts[number]))
+        self.troubles += [Trouble(path=path, reason=reason) for reason in entry["damaged"]]
 
 
-def observe(library: Library) -> Observed:
-    """Read everything that a library has of its machine, each file once."""
+def read_file(result: Result, index: Mapping[str, Mapping[str, Any]]) -> Entry:
+    """The values of a result file in plain JSON: they may be kept, so that it is not parsed again."""
+    damaged: list[from_asv.Damaged] = []
+    contexts: list[dict[str, str]] = []
+    rows = []
+    for name, meaning, version, values in from_asv.rows_of(result, index, damaged):
+        context = from_asv.context_of(result, meaning, version)
+        if context not in contexts:
+            contexts.append(context)
+        params = result.rows[name][result.columns["params"]] or []
+        errors = [error_of_samples(one.samples) if one.samples else one.error for one in values]
+        told = [None if one.missing else one.value for one in values]
+        rows.append([name, version, contexts.index(context), params, told, errors])
+    reasons = [one.reason for one in damaged]
+    who = {"commit": result.commit, "when": result.when, "machine": result.machine}
+    return {**who, "contexts": contexts, "rows": rows, "damaged": reasons}
+
+
+def observe(library: Library, *, memory: Memory | None = None) -> Observed:
+    """Read everything that a library has of its machine, each file once.
+
+    Args:
+        library: what there is.
+        memory: result files that were read before; those in it are not parsed again.
+    """
     reader, dates = _Reader(library), {}
-    for one, index in library.every_result():
-        if isinstance(one, Trouble):
-            reader.troubles.append(one)
-            continue
-        dates[one.commit] = one.when
-        reader.add_result(one, index)
+    for path, index in library.every_file():
+        entry = memory.get(path) if memory else None
+        if entry is None:
+            one = library.parsed(path)
+            if isinstance(one, Trouble):
+                reader.troubles.append(one)
+                continue
+            entry = read_file(one, index)
+            if memory:
+                memory.put(path, entry)
+        if library.machine in (None, entry["machine"]):
+            dates[entry["commit"]] = entry["when"]
+            reader.add_file(entry, path, index)
     reader.add_records()
     return Observed(tracks=tuple(reader.tracks.values()), dates=dates, troubles=tuple(reader.troubles))
 
@@ -143,6 +187,7 @@ def _track(series: Series) -> Track:
         higher_is_better=series.higher_is_better,
         exact=series.exact,
         margin=series.margin,
+        recorded=True,
     )
 
 

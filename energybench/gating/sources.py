@@ -1,12 +1,12 @@
 """Where files come from: a folder, a branch of a git repository, or any address that fsspec knows."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from energybench.gating.commits import full_hash, git
+from energybench.gating.places import files_below
 from energybench.store import why
 
 CANARY = "canary.jsonl"
@@ -70,10 +70,7 @@ def _of_folder(given: Path) -> Iterator[File]:
     if not given.is_dir():
         yield _read(given.parent.resolve() / given.name)
         return
-    path = given.resolve()
-    for folder, below, names in os.walk(path):
-        below.sort()
-        yield from (_read(Path(folder, name)) for name in sorted(names) if _wanted(name))
+    yield from (_read(path) for path in files_below(given.resolve()) if _wanted(path.name))
 
 
 def _read(path: Path) -> File:

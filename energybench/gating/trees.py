@@ -103,7 +103,7 @@ def list_points(tree: Tree, suite: Path) -> tuple[list[SuitePoint], list[str]]:
     Raises:
         TreeError: the suite cannot be looked at.
     """
-    told = _child(tree, ["list", str(suite)], folder=tree.folder, timeout=POINT_SECONDS)
+    told = _child(tree, ["list", str(suite.resolve())], folder=tree.folder, timeout=POINT_SECONDS)
     if "error" in told:
         raise TreeError(f"{suite} cannot be read as an asv suite: {told['error']}")
     points = [
@@ -127,7 +127,16 @@ def measure_point(
     tags: Mapping[str, Any],
     timeout: float = POINT_SECONDS,
 ) -> dict[str, Any]:
-    """Measure one point of this tree once: `record` is the file; `error` or `skip` says why there is none."""
+    """Measure one point of this tree once: `record` is the file; `error` or `skip` says why there is none.
+
+    Args:
+        tree: the commit.
+        suite: the folder of the checkout's asv suite.
+        point: of that suite.
+        settings: of the protocol.
+        tags: what the record is given; its round chooses among the seeds of the suite.
+        timeout: seconds that it may take.
+    """
     environ = {
         marking.SETTINGS: json.dumps(dict(settings)),
         marking.TAGS: json.dumps(dict(tags)),
@@ -135,8 +144,13 @@ def measure_point(
         "ASV_COMMIT": tree.commit,
     }
     with tempfile.TemporaryDirectory() as folder:
-        words = ["measure", str(suite), point.suite, str(point.index)]
+        words = ["measure", str(suite.resolve()), point.suite, str(point.index), str(_round(tags))]
         return _child(tree, words, folder=Path(folder), environ=environ, timeout=timeout)
+
+
+def _round(tags: Mapping[str, Any]) -> int:
+    """From 0."""
+    return int(tags.get("interleaved", {}).get("round", 1)) - 1
 
 
 def _child(

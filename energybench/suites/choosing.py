@@ -30,7 +30,7 @@ class Combination:
     @property
     def parameters(self) -> dict[str, Value]:
         """The parameters by name; what is no number, text or truth value as asv writes it."""
-        return {name: _kept(text) for name, text in zip(self.benchmark.param_names, self.values, strict=True)}
+        return {name: _kept(text) for name, text in zip(_apart(self.benchmark.param_names), self.values, strict=True)}
 
     @property
     def label(self) -> str:
@@ -80,6 +80,17 @@ def spread(every: Sequence[Combination], most: int | None) -> list[Combination]:
     if most == 1:
         return [every[0]]
     return [every[round(place * (len(every) - 1) / (most - 1))] for place in range(most)]
+
+
+def _apart(names: Sequence[str]) -> list[str]:
+    """Names of parameters, each once: `a` and `a_2` where a suite calls two of them `a`."""
+    found: list[str] = []
+    for name in names:
+        number, told = 1, name
+        while told in found or (told != name and told in names):
+            number, told = number + 1, f"{name}_{number + 1}"
+        found.append(told)
+    return found
 
 
 def _kept(text: str) -> Value:

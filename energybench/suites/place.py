@@ -1,12 +1,14 @@
 """Where a suite is: its folder, its project, its repository, and what its asv.conf.json says."""
 
+import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-NAMES = ("asv.conf.json", "asv.conf.jsonc")
+from energybench.asv_configuration import NAMES
+
 DEFAULT_TIMEOUT = 60.0
 """asv's own, in seconds."""
 
@@ -57,7 +59,7 @@ def find_suite(path: Path) -> Suite:
     return Suite(
         root=root,
         project=str(told.get("project") or (Path(top).name if top else root.parent.name) or root.name),
-        timeout=float(told.get("default_benchmark_timeout", DEFAULT_TIMEOUT)),
+        timeout=_timeout(told, file),
         repository=Path(top) if top else None,
         commit=_git(root, "rev-parse", "HEAD") or None,
         configuration=told,
@@ -71,6 +73,16 @@ def branches(suite: Suite) -> list[str]:
     there = [one for one in named if _git(suite.repository, "rev-parse", "--verify", "--quiet", f"{one}^{{commit}}")]
     contains = [one for one in there if _git(suite.repository, "merge-base", str(suite.commit), one) == suite.commit]
     return there if contains else [*there, _git(suite.repository, "rev-parse", "--abbrev-ref", "HEAD") or "HEAD"]
+
+
+def _timeout(told: Mapping[str, Any], file: Path | None) -> float:
+    """The configuration's default_benchmark_timeout; asv's own where it says none, or null."""
+    seconds = told.get("default_benchmark_timeout")
+    if seconds is None:
+        return DEFAULT_TIMEOUT
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise SuiteError(f"default_benchmark_timeout {seconds!r} of {file} is no number of seconds; correct it")
+    return float(seconds)
 
 
 def _beside(folder: Path) -> Path | None:

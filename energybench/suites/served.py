@@ -1,13 +1,8 @@
 """The measuring side of a suite: a child imports it, and says when its windows begin and end (`serving.py`)."""
 
-import contextlib
-import json
 import os
-import select
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +13,7 @@ from energybench import cpu_time
 from energybench.measurement import Measurement
 from energybench.meter import Meter
 from energybench.suites.place import Suite, SuiteError
+from energybench.suites.talking import GoneError, Talk, kill
 
 IMPORT_SECONDS = 600.0
 GRACE_SECONDS = 30.0
@@ -81,7 +77,7 @@ class Ran:
 
 
 class Served:
-    """A suite in a Python of its own.
+    """A suite in a Python of its own; where a benchmark ends that, another one is begun.
 
     Args:
         suite: which.
@@ -91,24 +87,12 @@ class Served:
     """
 
     def __init__(self, suite: Suite, scratch: Path, *, python: str = sys.executable, align: bool = False) -> None:
-        self._suite, self._align = suite, align
-        self._noise = scratch / "noise"
+        self._suite, self._scratch, self._align = suite, scratch, align
         # Not resolved: an environment's Python is a link, and knows by its own name where it is.
         program = str(Path(python).absolute()) if os.sep in python else python
-        command = [program, str(Path(__file__).with_name("serving.py")), str(suite.root), str(scratch), _runner()]
-        try:
-            with self._noise.open("wb") as noise:
-                self._child = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=noise,
-                    cwd=scratch,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise SuiteError(f"{python} cannot be run ({error.strerror}); give a Python with --python") from error
-        self._heard, self._running = b"", 0
+        self._command = [program, str(Path(__file__).with_name("serving.py")), str(suite.root), str(scratch), _runner()]
+        self._talk = Talk(self._command, scratch)
+        self._running = 0
         self._caches: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -121,7 +105,13 @@ class Served:
 
     def find(self) -> Found:
         """Import the suite, and say what it has."""
-        message = self._hear(IMPORT_SECONDS)
+        try:
+            message = self._talk.hear(IMPORT_SECONDS)
+        except GoneError as error:
+            raise SuiteError(
+                f"{self._suite.root}: the Python that imported the suite has ended ({error}); "
+                "import the suite's modules by hand to see why, or give another Python with --python"
+            ) from error
         if message is None:
             raise SuiteError(f"{self._suite.root}: its modules were not imported within {IMPORT_SECONDS:g} s")
         return Found(
@@ -153,47 +143,58 @@ class Served:
 
     def close(self) -> None:
         """End the child, and with it the benchmark that it may be waiting for."""
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        with contextlib.suppress(OSError):
-            self._child.stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._child.terminate()
-        with cpu_time.reaping():
-            try:
-                self._child.wait(5)
-            except subprocess.TimeoutExpired:
-                _kill(self._child.pid)
-                self._child.wait()
-        self._child.stdout.close()
+        self._talk.close()
 
     def _converse(self, job: Mapping[str, Any], timeout: float, meter: Meter) -> Ran:
+        """Have a job done; where that ends the Python that imported the suite, go on with another one."""
+        try:
+            return self._measured(job, timeout, meter)
+        except GoneError as error:
+            try:
+                self._begin_again()
+            except SuiteError as lost:
+                raise SuiteError(f"{job['name']} ended the Python that had imported the suite; {lost}") from error
+            return Ran(status="crashed", reason=f"the Python that had imported the suite ended with it ({error})")
+
+    def _begin_again(self) -> None:
+        """Import the suite anew; caches are made again."""
+        if self._running:
+            kill(self._running)
+        self._talk.close()
+        self._running = 0
+        self._caches.clear()
+        self._talk = Talk(self._command, self._scratch)
+        self.find()
+
+    def _measured(self, job: Mapping[str, Any], timeout: float, meter: Meter) -> Ran:
         """Have a job done, and measure its windows until its process has ended."""
-        self._say(job)
+        self._talk.say(job)
         pieces: list[Piece] = []
         done: dict[str, Any] = {}
         window: Measurement | None = None
-        while "ended" not in (message := self._next(timeout, done)):
+        try:
+            while "ended" not in (message := self._next(timeout, done)):
+                last, window = window, None
+                if last:
+                    # One that ends in anything but `close` is of a call that raised.
+                    last.end()
+                if last and "close" in message:
+                    # One clock for both: the body is what its own process says that it was.
+                    last.begin_ns, last.end_ns = message.pop("close")
+                    pieces.append(Piece(measurement=last, **message))
+                    self._talk.say({"heard": True})
+                elif "started" in message:
+                    self._running = message["started"]
+                    cpu_time.follow(self._running)
+                elif "open" in message:
+                    cpu_time.follow(message["pid"])
+                    window = meter.window(align=self._align).begin()
+                    self._talk.say({"heard": True})
+                elif "done" in message:
+                    done |= done or message["done"]
+        finally:
             if window:
-                # One that ends in anything but `close` is of a call that raised.
                 window.end()
-            if window and "close" in message:
-                # One clock for both: the body is what its own process says that it was.
-                window.begin_ns, window.end_ns = message.pop("close")
-                pieces.append(Piece(measurement=window, **message))
-                self._say({"heard": True})
-            window = None
-            if "started" in message:
-                self._running = message["started"]
-                cpu_time.follow(self._running)
-            elif "open" in message:
-                cpu_time.follow(message["pid"])
-                window = meter.window(align=self._align).begin()
-                self._say({"heard": True})
-            elif "done" in message:
-                done |= done or message["done"]
-        if window:
-            window.end()
         self._running = 0
         with cpu_time.reaping():
             pass  # the server has waited for it
@@ -201,46 +202,17 @@ class Served:
 
     def _next(self, timeout: float, done: dict[str, Any]) -> dict[str, Any]:
         """The next message. Who says nothing in time is ended, and `done` tells so."""
-        message = self._hear(GRACE_SECONDS if done else timeout)
+        message = self._talk.hear(GRACE_SECONDS if done else timeout)
         if message is None:
-            _kill(self._running or self._child.pid)
+            if self._running:
+                kill(self._running)
+            else:
+                self._talk.kill()
             done |= {} if done else {"status": "timeout", "reason": f"it said nothing for {timeout:g} s, its timeout"}
-            message = self._hear(GRACE_SECONDS)
+            message = self._talk.hear(GRACE_SECONDS)
         if message is None:
-            _kill(self._child.pid)
-            raise self._gone()
+            raise self._talk.kill()
         return message
-
-    def _say(self, message: Mapping[str, Any]) -> None:
-        assert self._child.stdin is not None
-        try:
-            self._child.stdin.write(json.dumps(message).encode() + b"\n")
-            self._child.stdin.flush()
-        except OSError as error:
-            raise self._gone() from error
-
-    def _hear(self, timeout: float) -> dict[str, Any] | None:
-        """The next message; None where there is none within the timeout."""
-        assert self._child.stdout is not None
-        descriptor, end = self._child.stdout.fileno(), time.monotonic() + timeout
-        while b"\n" not in self._heard:
-            if not select.select([descriptor], [], [], max(0.0, end - time.monotonic()))[0]:
-                return None
-            more = os.read(descriptor, 1 << 16)
-            if not more:
-                raise self._gone()
-            self._heard += more
-        text, _, self._heard = self._heard.partition(b"\n")
-        message: dict[str, Any] = json.loads(text)
-        return message
-
-    def _gone(self) -> SuiteError:
-        words = self._noise.read_text(errors="replace").strip().splitlines()
-        said = words[-1] if words else "it said nothing"
-        return SuiteError(
-            f"{self._suite.root}: the Python that imported the suite has ended ({said}); "
-            "import the suite's modules by hand to see why, or give another Python with --python"
-        )
 
 
 def _ran(done: Mapping[str, Any], pieces: Sequence[Piece]) -> Ran:
@@ -253,14 +225,6 @@ def _crashed(ended: Mapping[str, Any]) -> dict[str, Any]:
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     words = ended["noise"].strip().splitlines()
     return {"status": "crashed", "reason": f"its process ended by {how}" + (f": {words[-1]}" if words else "")}
-
-
-def _kill(pid: int) -> None:
-    """End a process and its group."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def _runner() -> str:

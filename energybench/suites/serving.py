@@ -19,6 +19,7 @@ import importlib.util
 import io
 import itertools
 import json
+import numbers
 import os
 import pickle
 import platform
@@ -42,6 +43,8 @@ slow once is cold code and cold memory."""
 PATIENCE, RAW_PATIENCE = 20, 5
 """How many times as long as its calls a window may take in pieces."""
 ALIVE_SECONDS = 1.0
+LONGEST_TIMEOUT = 365 * 86400.0
+"""Seconds that stand for a timeout without end, for which JSON has no number."""
 LONGEST = 1000
 PACKAGES = ("torch", "numpy", "numba", "scikit-learn")
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
@@ -61,8 +64,10 @@ def look():
     say(close=[looks[0], end], calls={number}, window={window}, part="call")
     return end / 1e9
 took = timeit.timeit(stmt={stmt!r}, setup={setup!r}, number={number}, timer=look)
-print("\\n", took)
+print("\\n{took}", took)
 """
+TOOK = "energybench-took"
+"""What the last line of raw code begins with; code that ends Python before it never prints that."""
 
 
 class Skipped(Exception):  # noqa: N818 -- no error: the suite says so
@@ -250,6 +255,7 @@ class Calls:
                 sink=self.line.sink,
                 number=count,
                 window=window,
+                took=TOOK,
                 stmt=textwrap.dedent(stmt),
                 setup=textwrap.dedent(setup),
             )
@@ -261,7 +267,10 @@ class Calls:
             if ran.returncode:
                 words = ran.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {ran.returncode}"]
                 raise RuntimeError(words[-1])
-            took += float(ran.stdout.split()[-1])
+            last = ran.stdout.decode(errors="replace").rstrip().rpartition("\n")[2].split()
+            if last[:1] != [TOOK]:
+                raise RuntimeError("its code ended Python before its calls were timed")
+            took += float(last[1])
 
     def _run(self, calls: Iterable[Callable[[], object]], count: int = 0, **window: Any) -> float:
         """Seconds of the calls, the collector off as timeit has it; with a `window`, in one that is measured."""
@@ -467,13 +476,31 @@ def discovered(root: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
     discovery._get_benchmark = constructed
     update_sys_path(root)
     found = {one.name: one for one in discovery.disc_benchmarks(root, ignore_import_errors=True)}
-    return {name: one for name, one in found.items() if one.type == "time"}, broken
+    times = {name: one for name, one in found.items() if one.type == "time"}
+    unusable = {name: reason for name, one in times.items() if (reason := wrong_timeout(one))}
+    broken += [{"name": name, "reason": reason} for name, reason in unusable.items()]
+    return {name: one for name, one in times.items() if name not in unusable}, broken
+
+
+TIMEOUTS = ("timeout", "setup_cache_timeout")
+
+
+def wrong_timeout(benchmark: Any) -> str:
+    """What is wrong with how long a suite lets a benchmark be silent; nothing where it is a number or is not said."""
+    for name in TIMEOUTS:
+        told = getattr(benchmark, name, None)
+        if told is not None and not (isinstance(told, numbers.Real) and float(told) >= 0):
+            return f"its {name} {told!r} is no number of seconds"[:LONGEST]
+    return ""
 
 
 def described(benchmark: Any) -> dict[str, Any]:
     """What is told of a benchmark."""
-    names = ("name", "pretty_name", "params", "param_names", "version", "timeout", "setup_cache_timeout", "code")
+    names = ("name", "pretty_name", "params", "param_names", "version", "code")
     told = {name: getattr(benchmark, name, None) for name in names}
+    for name in TIMEOUTS:
+        seconds = getattr(benchmark, name, None)
+        told[name] = None if seconds is None else min(float(seconds), LONGEST_TIMEOUT)
     return {**told, "cache": benchmark.setup_cache_key}
 
 

@@ -55,6 +55,7 @@ def row(one: Change, name: str) -> tuple[Cell, ...]:
     """Commit, series, direction, levels before and after, and how large the change is."""
     lane = "".join(f", {what} {value}" for what, value in one.lane.items() if value)
     unsure = f" (or one of {one.unmeasured} unmeasured before it)" if one.unmeasured else ""
+    unsure += f" ({one.warned})" if one.warned else ""
     commit = f"{one.commit.hash[:8]} {one.commit.subject}".strip()
     before, after = (shown(value, _unit(one), one.provenance) for value in (one.old, one.new))
     word = f"{one.direction}, last commit only" if one.last else one.direction

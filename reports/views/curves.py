@@ -103,12 +103,11 @@ def _curve(row: Row, changes: Sequence[Change], places: Mapping[str, int]) -> Cu
 
 def _values(piece: Sequence[Observation], places: Mapping[str, int]) -> list[Value]:
     """The mean of each commit, and its standard error by what its results say of themselves."""
+    if len({one.commit for one in piece}) == len(piece):
+        return [Value(places[one.commit], one.commit, one.value, one.error, 1) for one in piece]
     found = []
     for commit, group in groupby(piece, key=lambda one: one.commit):
         own = list(group)
-        if len(own) == 1:
-            found.append(Value(place=places[commit], commit=commit, value=own[0].value, error=own[0].error, values=1))
-            continue
         errors = [one.error for one in own]
         known = [error for error in errors if error is not None]
         error = math.hypot(*known) / len(known) if known and len(known) == len(errors) else None
@@ -122,7 +121,7 @@ def _levels(values: Sequence[Value], changes: Sequence[Change], places: Mapping[
     first, last = values[0].place, values[-1].place
     own = [one for one in changes if first <= places[one.after.hash] and places[one.commit.hash] <= last]
     if not own:
-        return [Level(first=first, last=last, value=fmean(one.value for one in values))] if len(values) > 1 else []
+        return [Level(first=first, last=last, value=fmean([one.value for one in values]))] if len(values) > 1 else []
     levels = []
     for one in own:
         levels.append(Level(first=first, last=places[one.after.hash], value=one.old))

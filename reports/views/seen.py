@@ -8,6 +8,7 @@ from energybench.gating.floors import floors
 from energybench.gating.library import Library
 from energybench.gating.line import Laid, lay
 from energybench.gating.observed import Observed, observe
+from energybench.gating.remembered import Memory, cache_file
 from energybench.gating.series import Floor, Series
 from energybench.gating.verdicts import Judgement
 from energybench.history import History, history
@@ -20,15 +21,22 @@ class Seen:
 
     Args:
         library: what there is.
+        remember: keep what was read of asv's result files for the next time.
     """
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, library: Library, *, remember: bool = False) -> None:
+        self.library, self._remember = library, remember
 
     @cached_property
     def observed(self) -> Observed:
         """Every value of each series."""
-        return observe(self.library)
+        tree = self.library.tree
+        if tree is None or not self._remember:
+            return observe(self.library)
+        memory = Memory(cache_file(tree.path), tree.index)
+        found = observe(self.library, memory=memory)
+        memory.keep()
+        return found
 
     @cached_property
     def floor_of(self) -> Callable[[Series], Floor | None]:

@@ -32,8 +32,9 @@ COLUMNS = (
     "level",
     "step_before",
 )
-NAMES, MOST_OF_MANY = 4, 3
+NAMES, MOST_OF_MANY = 4, 2
 """Changes that are named; series that are drawn where there are more than a table lists, as each has a page."""
+HEADINGS = ("Series", "Commits", "First", "Last", "Changes")
 CAPTION = (
     "Commits from left to right in git's order, those without results left out. Bars and bands are ±2 standard errors. "
     "Level lines end where a change was found, beyond the margin of the series; an upright dotted line is where "
@@ -68,7 +69,7 @@ def view(seen: Seen | None) -> View:
     most = MOST_DRAWN if len(told) <= MOST_ROWS else MOST_OF_MANY
     drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:most], 1)}
     data = told if len(told) <= MOST_ROWS else told[:most]
-    rows, notes = cut([_row(one, names) for one in told], "series")
+    rows, notes = cut([row(one, names) for one in told], "series")
 
     def draw(dark: bool) -> "dict[str, Figure]":
         return {name: trend_figure.figure(one, names, dark=dark) for name, one in drawn.items()}
@@ -84,7 +85,7 @@ def view(seen: Seen | None) -> View:
         caption=CAPTION,
         table=Table(
             caption="Series over commits, those that changed first",
-            headings=("Series", "Commits", "First", "Last", "Changes"),
+            headings=HEADINGS,
             rows=rows,
         ),
         frame=framed(COLUMNS, [row for one in data for row in _data(one)]),
@@ -126,7 +127,8 @@ def alt(one: Curve, names: Mapping[Key, str]) -> str:
     )
 
 
-def _row(one: Curve, names: Mapping[Key, str]) -> tuple[Cell, ...]:
+def row(one: Curve, names: Mapping[Key, str]) -> tuple[Cell, ...]:
+    """Name, number of commits, first and last value, and what changed; `HEADINGS` are of these."""
     unit, kind, cells = trend_figure.unit_of(one), one.track.provenance, []
     for value in (one.values[0], one.values[-1]):
         limits = trend_figure.ends(value.value, value.error)

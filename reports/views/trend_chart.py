@@ -31,9 +31,9 @@ def chart(one: Curve, names: Mapping[Key, str]) -> dict[str, Any]:
         "provenance": one.track.provenance,
         "log": spread_out(above) and min(above) > 0,
         "x": [value.place for value in kept],
-        "value": [brief(value.value) for value in kept],
-        "low": [brief(low) for low, _ in limits],
-        "high": [brief(high) for _, high in limits],
+        "value": _rounded([value.value for value in kept]),
+        "low": _rounded([low for low, _ in limits]),
+        "high": _rounded([high for _, high in limits]),
         "levels": [{"first": level.first, "last": level.last, "value": brief(level.value)} for level in one.levels],
         "changes": [
             {"place": places[change.commit.hash], "text": trend_figure.size(change)}
@@ -42,6 +42,11 @@ def chart(one: Curve, names: Mapping[Key, str]) -> dict[str, Any]:
         ],
         "steps": [{"place": place, "text": text} for place, text in one.steps],
     }
+
+
+def _rounded(values: Sequence[float | None]) -> list[float | None]:
+    """As `brief`, of very many."""
+    return [None if one is None else float(f"{one:.6g}") for one in values]
 
 
 def _thinned(values: Sequence[Value]) -> list[Value]:

@@ -1,4 +1,4 @@
-"""What a report costs at scale: raw power samples in Parquet, and frames, files and change points of many commits.
+"""What a report costs at scale: raw power samples in Parquet, and frames, change points and the site of many commits.
 
     .venv/bin/python tests/bench/report_scale.py
     .venv/bin/python tests/bench/report_scale.py --rows 1000000 --commits 100 --output docs/results/report-scale.json
@@ -6,11 +6,13 @@
 The samples are of 100 runs with 5 domains and 4 phases each, written by pyarrow; the tree is that of gate_scale.py,
 20 benchmarks × 10 parameters a commit. Each measurement is a process of its own; its CPU seconds have its children's
 in them, and bytes are the peak of its resident memory. `beyond_imports` leaves out what it takes to import the modules.
+`site` builds all pages, `again` builds them once more with nothing new, `one_more` after one commit's results arrived.
 """
 
 import argparse
 import importlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -22,7 +24,21 @@ from typing import Any
 
 RUNS, DOMAINS, PHASES, GROUP = 100, 5, 4, 1_000_000
 HERTZ, BASE, SPREAD = 1000, 40.0, 2.0
-MODULES = ("pandas", "pyarrow.parquet", "energybench.history", "energybench.reports.frames", "energybench.reports.raw")
+MODULES = (
+    *("pandas", "pyarrow.csv", "pyarrow.parquet", "seaborn", "matplotlib.figure", "matplotlib.backends.backend_svg"),
+    *("jinja2", "ruptures", "energybench.gate", "energybench.history", "energybench.reports.raw"),
+    *("energybench.reports.site", "energybench._commands.report"),
+    *(
+        f"energybench.reports.views.{name}"
+        for name in ("breakdown", "changes", "communication", "frontier", "machines")
+    ),
+    *(
+        f"energybench.reports.views.{name}"
+        for name in ("power", "relaxing", "roofline", "scorecard", "tradeoff", "trend")
+    ),
+)
+HELD = "held.json"
+"""The results of the last commit, until it arrives."""
 
 
 def make_samples(path: Path, rows: int) -> None:
@@ -91,7 +107,30 @@ def history(folder: Path) -> dict[str, Any]:
     return {"series": found.series, "commits": found.commits, "changes": len(found.changes)}
 
 
-PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {"raw": raw, "load": load, "tidy": tidy, "history": history}
+def site(folder: Path) -> dict[str, Any]:
+    """The site, of what there is, as `energybench report` builds it."""
+    from energybench._commands.report import Wanted, build_once
+    from energybench.config import Settings
+    from energybench.reports.evidence import places
+
+    told = Settings(records=folder / ".asv" / "results", site=folder / "site")
+    build_once(told, places(told.records), Wanted())
+    files = [one for one in told.site.rglob("*") if one.is_file()]
+    return {
+        "pages": sum(one.suffix == ".html" for one in files),
+        "site_bytes": sum(one.stat().st_size for one in files),
+    }
+
+
+PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "raw": raw,
+    "load": load,
+    "tidy": tidy,
+    "history": history,
+    "site": site,
+    "again": site,
+    "one_more": site,
+}
 
 
 def measured(what: str, place: Path) -> dict[str, Any]:
@@ -113,9 +152,17 @@ def _cpu() -> float:
 
 def _apart(what: str, place: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--only", what, "--place", str(place)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    cache = {"ENERGYBENCH_CACHE": str(place.parent / "cache")}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **cache})
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def _last(folder: Path) -> Path:
+    """The result file of the newest commit."""
+    command = ["git", "-C", str(folder), "rev-parse", "main"]
+    commit = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return next((folder / ".asv" / "results").glob(f"*/{commit[:8]}-*.json"))
 
 
 def _build(folder: Path, commits: int) -> None:
@@ -129,7 +176,11 @@ def _print(told: dict[str, Any]) -> None:
         if not isinstance(one, dict):
             continue
         cost = f"{one['wall_seconds']:8.1f} {one['cpu_seconds']:8.1f} {one['beyond_imports']:15.1f}"
-        rest = {key: value for key, value in one.items() if key in ("groups", "samples", "rows", "series", "changes")}
+        rest = {
+            key: value
+            for key, value in one.items()
+            if key in ("groups", "samples", "rows", "series", "changes", "pages", "site_bytes")
+        }
         print(f"{name:10} {cost} {one['bytes'] / 1e6:8.0f}  {', '.join(f'{v:,} {k}' for k, v in rest.items())}")
 
 
@@ -154,6 +205,11 @@ def main() -> None:
         if not folder.exists():
             _build(folder, given.commits)
         told |= {what: _apart(what, folder) for what in ("load", "tidy", "history")}
+        last = _last(folder)
+        last.replace(folder / HELD)
+        told |= {what: _apart(what, folder) for what in ("site", "again")}
+        (folder / HELD).replace(last)
+        told["one_more"] = _apart("one_more", folder)
     _print(told)
     if given.output:
         given.output.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")

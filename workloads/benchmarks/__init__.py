@@ -17,6 +17,9 @@ from types import ModuleType
 CHECKOUT = Path(__file__).resolve().parents[2]
 INSTRUMENT = (
     "energybench.asv",
+    "energybench.asv_configuration",
+    "energybench.asv_points",
+    "energybench.asv_runs",
     "energybench.marking",
     "energybench.operations",
     "energybench._aten",
