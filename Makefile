@@ -23,8 +23,8 @@ EQPROP := eqprop-relax eqprop-train bp-train bptt-train eqprop-analog
 
 # A point once more, whose repeats show the noise; and where no counter can be read a simulated machine, for its power trace.
 define REPEATED
-$(BIN)/energybench run qnn-infer --bits 8 --quick >/dev/null
-$(BIN)/energybench doctor --json >/dev/null 2>&1 || ENERGYBENCH_SIMULATE=1 $(BIN)/energybench run qnn-infer --bits 8 --quick >/dev/null
+$(BIN)/energybench run qnn-infer --bits 8 --trace 20 --quick >/dev/null
+$(BIN)/energybench doctor --json >/dev/null 2>&1 || ENERGYBENCH_SIMULATE=1 $(BIN)/energybench run qnn-infer --bits 8 --trace 20 --quick >/dev/null
 endef
 
 .PHONY: help setup report report-full gate-demo test lint hardware clean links

@@ -185,6 +185,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Of the workload's random numbers.")] = None,
     probe: Probes = None,
     align: Align = None,
+    trace: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Keep a power trace of the windows, so many samples a second.")
+    ] = None,
     energy_to_accuracy: Annotated[
         float | None,
         typer.Option(
@@ -248,6 +251,7 @@ def run(
         "seconds": seconds,
         "seed": seed,
         "align": align,
+        "trace": trace,
         "energy_to_accuracy": energy_to_accuracy,
     }
     settings = load_settings(flags | {"table": table, "require": require, "records": output})

@@ -13,6 +13,8 @@ from typing import Any
 from energybench.model import UnknownNameError
 
 PREFIX = "ENERGYBENCH_"
+FASTEST = 1000
+"""Samples a second of a power trace: no counter is updated more often."""
 YES = {
     "1": True,
     "true": True,
@@ -43,6 +45,7 @@ class Settings:
         warmup: the most seconds that a point is warmed up.
         seed: of the workload's random numbers.
         quick: fewer and shorter windows, smaller tasks.
+        trace: samples a second of the power trace that records keep; None for no trace.
         align: let the edges of windows wait for a tick of the counter.
         require: the provenance that every record must have.
         table: the energy table of modelled joules.
@@ -62,6 +65,7 @@ class Settings:
     seed: int = 0
     quick: bool = False
     align: bool = False
+    trace: float | None = None
     require: str | None = None
     table: str | None = None
     energy_to_accuracy: float | None = None
@@ -147,6 +151,12 @@ def _span(value: object, where: str) -> float:
     return number
 
 
+def _rate(value: object, where: str) -> float:
+    if not 0 < (number := _real(value, where)) <= FASTEST:
+        raise SettingError(f"{where} is {value!r}; give samples a second, above 0 and at most {FASTEST}")
+    return number
+
+
 def _share(value: object, where: str) -> float:
     if not 0 < (number := _real(value, where)) <= 1:
         raise SettingError(f"{where} is {value!r}; give a share above 0 and at most 1, as 0.97")
@@ -208,6 +218,7 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "seed": _whole,
     "quick": _switch,
     "align": _switch,
+    "trace": _rate,
     "require": _provenance,
     "table": _text,
     "energy_to_accuracy": _share,

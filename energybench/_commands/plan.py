@@ -53,7 +53,7 @@ def make_job(points: Sequence[Point], wanted: Settings, *, resume: bool) -> Job:
         "energy_to_accuracy": wanted.energy_to_accuracy,
     }
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    changes |= {"seed": wanted.seed, "align": wanted.align}
+    changes |= {"seed": wanted.seed, "align": wanted.align, "trace_hz": wanted.trace}
     how = settings.Settings.quickly(**changes) if wanted.quick else settings.Settings(**changes)
     operators.table(how.table)  # an unknown name is told now, not after an hour
     kept = store.Store(host.machine_id(), root=wanted.records)

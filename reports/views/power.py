@@ -26,8 +26,8 @@ CAPTION = (
     "column of pixels has the lowest and the highest."
 )
 EMPTY = (
-    "No record has a power trace. It is kept where a counter or a power sensor can be read, which `energybench doctor` "
-    "tells; `ENERGYBENCH_SIMULATE=1 energybench run qnn-infer --quick` shows one of a simulated machine."
+    "No record has a power trace. `energybench run qnn-infer --trace 20` keeps one where a counter or a power sensor "
+    "can be read, which `energybench doctor` tells; with `ENERGYBENCH_SIMULATE=1` before it, of a simulated machine."
 )
 
 

@@ -63,7 +63,7 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
     told = ordered(judgement.verdicts)
     names = key_names(one.key for one in told)
     panels = _panels([one for one in told if one.change is not None and word(one) in MOVED])
-    listed, notes = cut([_row(one, names[one.key]) for one in told if not folded(one)], "series that are not quiet")
+    listed, notes = cut([_row(one, names[one.key]) for one in told if not folded(one)], "series that moved or are open")
     quiet = [one for one in told if folded(one)]
 
     def draw(dark: bool) -> "dict[str, Figure]":
@@ -77,7 +77,7 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
         alts={panel: forest.alt(own[:MOST_DRAWN], names) for panel, own in panels.items()},
         caption=CAPTION,
         table=Table(
-            caption="What is not quiet: regressions first, then by change over its uncertainty or, if exact, margin",
+            caption="What moved or is open: regressions first, then by change over uncertainty or, if exact, margin",
             headings=("Series", "Verdict", "Change", "Base", "Head", "Why"),
             rows=listed,
             at_once=MOST_DRAWN,
@@ -165,7 +165,7 @@ def _left_out(panels: Mapping[str, Sequence[Verdict]], quiet: int) -> tuple[str,
         if len(own) > MOST_DRAWN
     ]
     if quiet > MOST_ROWS:
-        notes.append(f"{MOST_ROWS} of {quiet:,} quiet series are listed; the data has all of them.")
+        notes.append(f"{MOST_ROWS} of {quiet:,} series that did not move are listed; the data has all of them.")
     return tuple(notes)
 
 
