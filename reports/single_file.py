@@ -62,8 +62,8 @@ SCRIPT = """"use strict";
 def single(site: Path, output: Path) -> Path:
     """Write the site in the folder `site` as the one file `output`; return it.
 
-    Pages are index.html and all that links lead to from it. Data files of 100 kB and more are left out, which the file
-    says. The same site gives the same bytes.
+    Pages are index.html and those that links lead to from it, 300 at most. Data files of 100 kB and more are left
+    out, which the file says. The same site gives the same bytes.
 
     Raises:
         FileNotFoundError: the site has no index.html, or lacks a style or a script of a page.
@@ -108,6 +108,8 @@ def _contents(site: Site) -> str:
     lines = [f'<li><a href="#{name}">{title}</a></li>\n' for name, title in names]
     if site.files:
         lines.append(f'<li><a href="#{FILES}">Data files</a></li>\n')
+    if site.left_out:
+        lines.append(f"<li>{len(site.left_out):,} more pages are in the report as a folder only</li>\n")
     return (
         '<header class="top bar"><div class="wide"><nav aria-label="All pages of this file">'
         f"<details open><summary>All pages</summary>\n<ul>\n{''.join(lines)}</ul></details></nav></div></header>\n"

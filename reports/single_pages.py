@@ -32,6 +32,9 @@ class Page:
     body: tuple[Token, ...]
 
 
+MOST_PAGES = 300
+
+
 @dataclass(slots=True, kw_only=True)
 class Site:
     """A built site, and what its pages turned out to point to.
@@ -40,6 +43,7 @@ class Site:
         folder: where it is.
         output: the file that is being written; links to it lead to its beginning.
         pages: by file, in the order in which links lead to them.
+        left_out: files of the pages that are too many for one file.
         pictures: by file, the id of the first place that shows it.
         files: what is linked and neither page nor picture, with the id of its line in the list.
     """
@@ -47,6 +51,7 @@ class Site:
     folder: Path
     output: Path
     pages: dict[str, Page]
+    left_out: frozenset[str] = frozenset()
     pictures: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -61,17 +66,24 @@ class Site:
         return path.read_bytes() if inside else None
 
 
-def read(folder: Path, output: Path) -> Site:
-    """index.html and all pages that links lead to from it; the file that is being written is none of them."""
+def read(folder: Path, output: Path, *, most: int = MOST_PAGES) -> Site:
+    """index.html and the pages that links lead to from it; the file that is being written is none of them.
+
+    What is nearer to index.html goes before, and of a list what stands first: of a long history the newest commits.
+    """
     pages: dict[str, Page] = {}
+    left_out: set[str] = set()
     ahead = ["index.html"]
     while ahead:
         file = ahead.pop(0)
         if file in pages or (folder / file).resolve() == output.resolve():
             continue
+        if len(pages) >= most:
+            left_out.add(file)
+            continue
         pages[file] = page = _page(file, (folder / file).read_text(encoding="utf-8"))
         ahead += [one for one in _linked(page) if (folder / one).is_file()]
-    site = Site(folder=folder, output=output.resolve(), pages=pages)
+    site = Site(folder=folder, output=output.resolve(), pages=pages, left_out=frozenset(left_out))
     for file, page in pages.items():
         pages[file] = replace(page, body=tuple(_named(page, site)))
     return site
@@ -167,7 +179,7 @@ def _target(address: str, page: Page, site: Site) -> str | None:
         return f"#{site.pictures[address]}"
     if site.path(address).resolve() == site.output:
         return f"#{next(iter(site.pages.values())).name}"
-    if site.read(address) is None:
+    if url.path in site.left_out or site.read(address) is None:
         return None
     return f"#{site.files.setdefault(url.path, f'file-{len(site.files) + 1}')}"
 

@@ -14,7 +14,7 @@ from energybench.reports.views.curves import Curve
 from energybench.reports.views.view import key_names
 from energybench.reports.views.writing import embedded
 
-MOST_DRAWN, QUIET_DRAWN = 24, 6
+MOST_DRAWN, QUIET_DRAWN = 24, 4
 """Series over commits that a page draws: so many of those that changed, or with those that did not so many in all."""
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from energybench.reports import html_tokens
+from energybench.reports import html_tokens, single_pages
 from energybench.reports.single_file import single
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -206,6 +206,13 @@ def test_the_same_site_gives_the_same_bytes_and_its_own_output_is_no_page(site: 
     assert single(site, site / "all.html").read_bytes() == one
     assert len(one) < len(first) + 200
     assert (site / "all.html").stat().st_mtime_ns == single(site, site / "all.html").stat().st_mtime_ns
+
+
+def test_pages_that_are_too_many_are_counted_and_links_to_them_are_none(site: Path, tmp_path: Path) -> None:
+    found = single_pages.read(site, tmp_path / "one.html", most=2)
+    assert list(found.pages) == ["index.html", "workload-a.html"]
+    assert "glossary.html" in found.left_out
+    assert 'href="glossary' not in single_pages.section(found.pages["index.html"], found)
 
 
 def test_a_folder_that_is_no_site_is_an_error(tmp_path: Path) -> None:

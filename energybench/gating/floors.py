@@ -112,16 +112,18 @@ def from_repeats(observations: Sequence[Observation]) -> Floor | None:
 
 def from_history(observations: Iterable[Observation], ranks: Mapping[str, float]) -> Floor | None:
     """From the differences between successive commits, those that stand out left out."""
+    import numpy as np
+
     differences: list[float] = []
     within: list[float] = []
     for lane in _grouped(observations, by_commit=False):
         ordered = sorted((one for one in lane if one.commit in ranks), key=lambda one: (ranks[one.commit], one.when))
-        # Each is in two differences.
-        told = [(one.commit, math.log(one.value), _relative_variance(one)) for one in ordered]
-        for (before, old, doubt), (after, new, more) in pairwise(told):
-            if before != after:
-                differences.append(new - old)
-                within.append(doubt + more)
+        if len(ordered) < 2:
+            continue
+        logs, doubts = np.log([one.value for one in ordered]), np.array([_relative_variance(one) for one in ordered])
+        apart = np.array([old.commit != new.commit for old, new in pairwise(ordered)])
+        differences += np.diff(logs)[apart].tolist()
+        within += (doubts[1:] + doubts[:-1])[apart].tolist()
     if len(differences) < LEAST_DIFFERENCES:
         return None
     kept = ordinary(differences)
