@@ -139,6 +139,26 @@ class CommitPages:
                 "else": sum(bool(told) for _, told in self._surroundings.get(one.hash, ())),
             }
 
+    def unresolved(self) -> list[dict[str, Any]]:
+        """Series whose last change was for the worse, the newest first: nothing since has made them better."""
+        last = {(one.key, one.provenance, tuple(one.lane.items())): one for one in self.evidence.found.changes}
+        places = {one.hash: place for place, one in enumerate(self.commits)}
+        worse = sorted(
+            (one for one in last.values() if one.direction == "worse"),
+            key=lambda one: (-places[one.commit.hash], -abs(one.change or math.inf), one.key.label),
+        )
+        return [
+            {
+                "series": self.names[one.key],
+                "page": workload_page(one.key.workload),
+                "size": trend_figure.size(one),
+                "provenance": one.provenance,
+                "commit": one.commit,
+                "warned": one.warned,
+            }
+            for one in worse
+        ]
+
     def _rows(self, commit: Commit) -> Iterator[Row]:
         for number, at in self._places[commit.hash]:
             curve = self.evidence.curves[number]

@@ -93,7 +93,7 @@ def _place(file: Path) -> str:
 def _earlier(ledger: Ledger) -> dict[str, _Rows]:
     """The rows that the last build wrote, by where they are from."""
     told = ledger.last(JOINED)
-    if told is None:
+    if told is None or not any(length for _, _, _, length, _ in told["parts"]):
         return {}
     texts = [(ledger.site / "data" / f"{SERIES}.{suffix}").read_bytes() for suffix in ("csv", "json")]
     at, found = [texts[0].index(b"\n") + 1, len(OPENED)], {}

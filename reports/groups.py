@@ -13,6 +13,8 @@ from energybench.reports.tables import glance, group_table
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_POINTS = 300
+"""Points of a workload that are drawn: of more, as many, evenly chosen."""
 Shown = dict[str, list[dict[str, Any]]]
 """Lists of figures by what a template calls them."""
 
@@ -35,22 +37,23 @@ def groups(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
 def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledger) -> dict[str, Any]:
     newest = frames.newest(stored)
     record = newest[-1].record
-    kept = table[table["id"].isin([one.record["id"] for one in newest])].dropna(axis="columns", how="all")
+    few = _few(newest)
+    kept = table[table["id"].isin([one.record["id"] for one in few])].dropna(axis="columns", how="all")
     workload = record["workload"]["name"]
     same, other = published.split(published.rows(workload), bits.data_names(newest))
     name = _name(workload, record["workload"]["version"], frames.machine(record))
 
     def draw(site: Path) -> Shown:
         return {
-            "figures": panels.energy_accuracy(*_by_width(kept, newest), name, workload, site),
-            "bits": panels.against_bits(newest, same, other, name, site),
-            "relaxation": panels.relaxing(newest, name, site),
-            "analog": panels.against_mismatch(newest, name, site),
-            "terms": panels.crossbar_terms(newest, name, site),
-            "scaling": panels.against_nodes(newest, name, site),
+            "figures": panels.energy_accuracy(*_by_width(kept, few), name, workload, site),
+            "bits": panels.against_bits(few, same, other, name, site),
+            "relaxation": panels.relaxing(few, name, site),
+            "analog": panels.against_mismatch(few, name, site),
+            "terms": panels.crossbar_terms(few, name, site),
+            "scaling": panels.against_nodes(few, name, site),
         }
 
-    drawn = _drawn(name, newest, ledger, draw)
+    drawn = _drawn(name, few, ledger, draw)
     return {
         "name": workload,
         "title": workload,
@@ -59,10 +62,11 @@ def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
         **_who(stored, newest),
         "glance": glance(newest, figures.level_column(kept)),
         **drawn,
-        "ranks": ranks.tables(newest),
+        "undrawn": len(newest) - len(few),
+        "ranks": ranks.tables(few),
         "rank_headings": ranks.HEADINGS,
-        "crossbar": crossbar.table(newest),
-        "constants": crossbar.sources(newest),
+        "crossbar": crossbar.table(few),
+        "constants": crossbar.sources(few),
         "published": [*same, *other] if drawn["bits"] else [],
         "sources": _sources(newest),
         "definition": facts(record["workload"].get("definition", {})),
@@ -90,6 +94,14 @@ def _trained(stored: Sequence[frames.Stored], ledger: Ledger) -> dict[str, Any]:
             for one, name in zip(newest, targets.names(newest), strict=True)
         ],
     } | targets.table(newest)
+
+
+def _few(newest: Sequence[frames.Stored]) -> Sequence[frames.Stored]:
+    """All points where they are few, else some from the first to the last."""
+    if len(newest) <= MOST_POINTS:
+        return newest
+    step = (len(newest) - 1) / (MOST_POINTS - 1)
+    return [newest[round(place * step)] for place in range(MOST_POINTS)]
 
 
 def _who(stored: Sequence[frames.Stored], newest: Sequence[frames.Stored]) -> dict[str, Any]:

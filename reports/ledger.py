@@ -10,6 +10,7 @@ of the same evidence are the same to the byte. A file that was changed, or is mi
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ class Ledger:
         """Write a page, or any other text, that is made for an entry; its name."""
         path = self.site / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        _write(path, text)
         return name
 
     def files(self, name: str) -> Mapping[str, str]:
@@ -106,20 +107,38 @@ class Ledger:
         shown = {file for entry in self._now.values() for file in entry["files"]}
         for entry in self._before.values():
             for file in set(entry["files"]) - shown:
-                if is_below(file):
+                if is_below(file, self.site):
                     (self.site / file).unlink(missing_ok=True)
-        told = {"version": VERSION, "by": drawn_by(), "entries": dict(sorted(self._now.items()))}
-        text = json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n"
-        (self.site / NAME).write_text(text, encoding="utf-8")
+        entries = dict(sorted(self._now.items()))
+        told = {"version": VERSION, "by": drawn_by(), "sum": _sum(entries), "entries": entries}
+        _write(self.site / NAME, json.dumps(told, separators=(",", ":")) + "\n")
 
     def _intact(self, files: dict[str, str]) -> bool:
         return all(_digest_of(self.site / file) == digest for file, digest in files.items())
 
 
-def is_below(file: str) -> bool:
-    """Whether a name leads to somewhere in the site: a ledger is a file that anyone may have written."""
-    path = Path(file)
-    return not path.is_absolute() and ".." not in path.parts
+def is_below(file: str, site: Path) -> bool:
+    """Whether a name is that of a file in the site: a ledger is a file that anyone may have written."""
+    try:
+        path = site / file
+        return path.is_file() and path.resolve().is_relative_to(site.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _sum(entries: Mapping[str, Any]) -> str:
+    return digest(json.dumps(entries, sort_keys=True).encode())
+
+
+def _write(path: Path, text: str) -> None:
+    """Put text into a file so that who reads it meanwhile sees all of the old or all of the new."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def digest(*parts: object) -> str:
@@ -165,11 +184,7 @@ def _read(path: Path) -> dict[str, Any]:
     """An earlier ledger; empty where there is none, or a damaged or foreign one."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     well = isinstance(told, dict) and told.get("version") == VERSION and isinstance(told.get("entries"), dict)
-    return told if well and all(_is_entry(one) for one in told["entries"].values()) else {}
-
-
-def _is_entry(one: object) -> bool:
-    return isinstance(one, dict) and isinstance(one.get("files"), dict) and "inputs" in one and "value" in one
+    return told if well and told.get("sum") == _sum(told["entries"]) else {}

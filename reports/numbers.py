@@ -56,6 +56,8 @@ def digits(value: float) -> str:
     """Three significant digits, without an exponent where none is needed: `0.0123`, `12.3`, `1230`."""
     if value == 0:
         return "0"
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞"
     decimals = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.3g}")))))
     return f"{value:.{decimals}f}" if decimals <= 6 and abs(value) < 1e6 else f"{value:.2e}"
 

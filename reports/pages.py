@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 def _slug(text: str) -> str:
     """A part of a file's name that no other text has: what is not plain already ends in a digest."""
     told = plain(text)
-    return told if told == text else f"{told or 'named'}-{digest(text)[:6]}"
+    return told if told and told == text else f"{told or 'named'}-{digest(text)[:6]}"
 
 
 @lru_cache(maxsize=1)

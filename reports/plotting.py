@@ -17,6 +17,8 @@ SIDES, TOP, BOTTOM, ENTRIES = (0.95, 0.1), 0.4, 0.72, 0.2
 """Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
 SMALLER, EDGE = 10, 0.1
 """Points of a heading that is too wide, and inches that it leaves free of the panel, both sides together."""
+BOUND = 1e-100
+"""What lies beyond it, or its reciprocal, stands outside of an axis: there is no such joule."""
 LEAST = 2.1
 """Inches that the axes have at least: a long legend makes the panel taller."""
 
@@ -79,6 +81,7 @@ def logarithmic(axis: "Axes", unit: str, low: float, high: float, *, way: Litera
     """A logarithmic axis from low to high, its ticks in SI prefixes or in percent."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    low, high = min(max(low, BOUND), 1 / BOUND / 100), min(max(high, 100 * BOUND), 1 / BOUND)
     axis.set(**{f"{way}scale": "log", f"{way}lim": (low, high)})
     one = axis.yaxis if way == "y" else axis.xaxis
     steps = (1.0, 2.0, 5.0) if high / low < 15 else (1.0, 3.0) if high / low < 300 else (1.0,)

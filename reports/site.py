@@ -90,6 +90,7 @@ class Site:
             "views": self.views,
             "first": [one for one in self.views if one["name"].startswith("scorecard") and not one["empty"]],
             "glance": _glance(self.groups),
+            "unresolved": self.commits.unresolved(),
             "workloads": workloads,
             "machines": self.machines,
             "compared": compared(evidence),

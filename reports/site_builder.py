@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energybench.reports import frames
-from energybench.reports.ledger import Ledger
+from energybench.reports.ledger import NAME, Ledger
 from energybench.reports.pages import INDEX
 
 if TYPE_CHECKING:
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from energybench.reports.evidence import Evidence, Places
 
 Say = Callable[[str], None]
+OURS = "Written by energybench"
+"""What every page of a site says at its end."""
+
+
+class SiteError(ValueError):
+    """A folder that is no place for a site."""
 
 
 def build(
@@ -57,6 +63,7 @@ def write(
     from energybench.reports.about import NOBODY
     from energybench.reports.site import Site, copy_static
 
+    _check(site)
     for name in ("figures", "data"):
         (site / name).mkdir(parents=True, exist_ok=True)
     ledger = Ledger(site, fresh=fresh, say=say)
@@ -64,3 +71,23 @@ def write(
     Site(evidence, ledger, about or NOBODY).write()
     ledger.close()
     return site / INDEX
+
+
+def _check(site: Path) -> None:
+    """Refuse a folder in which building would write over what is not ours, or outside of it.
+
+    Raises:
+        SiteError: there is a foreign index.html, or a link where a file or folder of the site would be.
+    """
+    if site.exists() and not site.is_dir():
+        raise SiteError(f"{site} is a file; name a folder with --output")
+    for name in (INDEX, NAME, "figures", "data"):
+        if (site / name).is_symlink():
+            raise SiteError(f"{site / name} is a link, and would be written through; name another folder with --output")
+    index = site / INDEX
+    if (
+        index.exists()
+        and not (site / NAME).exists()
+        and OURS not in index.read_text(encoding="utf-8", errors="replace")
+    ):
+        raise SiteError(f"{index} was not written by energybench; name another folder with --output")

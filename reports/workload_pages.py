@@ -82,5 +82,5 @@ def _trend(one: Curve, names: Mapping[Key, str], commits: Sequence[Commit]) -> d
         "picture": trend_picture.picture(one, [each.hash[:8] for each in commits], alt),
         "chart": embedded(trend_chart.chart(one, names)),
         "changes": [(trend_figure.size(change), change.commit.hash) for change in one.changes[-trend.NAMES :]],
-        "steps": [text for _, text in one.steps[-trend.NAMES :]],
+        "steps": trend.steps_of(one),
     }

@@ -5,10 +5,12 @@ import json
 import random
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
@@ -293,3 +295,67 @@ def test_a_report_tells_how_it_is_cited_and_gives_badges(steps, tmp_path, capsys
     assert "measured" in (tmp_path / "site" / "badge-qnn-infer.svg").read_text()
     assert str(tmp_path / "one.html") in capsys.readouterr().out.replace("\n", "")
     assert "Content-Security-Policy" in (tmp_path / "one.html").read_text(encoding="utf-8")
+
+
+def test_what_got_worse_and_was_not_mended_stays_on_the_front_page(asv):
+    tree, site = asv
+    front = text_of(site, "index.html")
+    assert "Worse, and not better since" in front
+    assert f'since <a href="{pages.commit_page(tree.commits[WORSE])}">' in front
+
+
+def test_after_a_damaged_index_the_site_is_built_again(trees, tmp_path):
+    tree, site = grow(trees, tmp_path / "project"), tmp_path / "site"
+    drawn(tree, site)
+    whole = contents(site)
+    index = (tree.results / "benchmarks.json").read_text()
+    (tree.results / "benchmarks.json").write_text("{")
+    drawn(tree, site)
+    assert "benchmarks.json" in text_of(site, "index.html")
+    (tree.results / "benchmarks.json").write_text(index)
+    drawn(tree, site)
+    assert contents(site) == whole
+
+
+def test_a_folder_with_another_page_or_a_link_in_it_is_refused(steps, tmp_path):
+    folder, _ = steps
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("mine")
+    with pytest.raises(site_builder.SiteError, match="was not written by energybench"):
+        site_builder.build(folder, site)
+    assert (site / "index.html").read_text() == "mine"
+    (site / "index.html").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    (site / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(site_builder.SiteError, match="is a link"):
+        site_builder.build(folder, site)
+    with pytest.raises(site_builder.SiteError, match="is a file"):
+        site_builder.build(folder, folder / "r0.json")
+
+
+def test_control_characters_and_joules_beyond_all_bounds_leave_the_site_whole(steps, tmp_path):
+    folder, _ = steps
+    whole = json.loads((folder / "r2.json").read_text())
+    for bits, joules in ((1, 5e-324), (2, 1e300)):
+        result = whole["results"]["joules_per_sample"] | {"value": joules, "low": joules, "high": joules}
+        told = whole | {"id": f"odd{bits}", "parameters": {"bits": bits}}
+        told["workload"] = whole["workload"] | {"name": "a\0b\x1f"}
+        told["results"] = whole["results"] | {"joules_per_sample": result}
+        (folder / f"odd{bits}.json").write_text(json.dumps(told), encoding="utf-8")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matplotlib's, of what is too large for an axis
+        site = site_builder.build(folder, tmp_path / "site").parent
+    for file in (site / "figures").glob("*.svg"):
+        ET.parse(file)
+
+
+def test_of_very_many_points_some_are_drawn_and_the_others_counted(fake, tmp_path):
+    made = fake("site_records")
+    (tmp_path / "records").mkdir()
+    for bits in range(320):
+        one = made.a_record(f"r{bits}", 1e-4 * (1 + bits), parameters={"bits": bits})
+        (tmp_path / "records" / f"r{bits}.json").write_text(json.dumps(one), encoding="utf-8")
+    site = site_builder.build(tmp_path / "records", tmp_path / "site").parent
+    assert '20 more are in the <a href="data.html">data</a>' in text_of(site, "workload-qnn-infer.html")
+    assert len(json.loads((site / "data" / "records.json").read_text())) == 320

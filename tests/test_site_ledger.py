@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energybench.gating.remembered import Memory, cache_file
+from energybench.reports import ledger as ledgers
 from energybench.reports.ledger import NAME, Ledger, Made, digest
 
 
@@ -61,6 +62,14 @@ def test_what_another_code_drew_is_drawn_again_and_its_files_go(tmp_path):
     assert not (tmp_path / "old").exists()
 
 
+def test_a_ledger_that_was_changed_by_hand_is_none(tmp_path):
+    built(tmp_path, a="1")
+    told = json.loads((tmp_path / NAME).read_text())
+    told["entries"]["a"]["value"] = [1]
+    (tmp_path / NAME).write_text(json.dumps(told))
+    assert built(tmp_path, a="1") == ["a"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 1, "entries": {"a": 1}}', "\0"])
 def test_a_damaged_ledger_is_none(tmp_path, text):
     built(tmp_path, a="1")
@@ -68,16 +77,17 @@ def test_a_damaged_ledger_is_none(tmp_path, text):
     assert built(tmp_path, a="1") == ["a"]
 
 
-@pytest.mark.parametrize("name", ["../kept", "sub/../../kept", "/kept"])
+@pytest.mark.parametrize("name", ["../kept", "sub/../../kept", "/kept", "link/kept"])
 def test_a_ledger_that_somebody_wrote_removes_nothing_outside_of_the_site(tmp_path, name):
     site, kept = tmp_path / "site", tmp_path / "kept"
     site.mkdir()
     kept.write_text("kept")
+    (site / "link").symlink_to(tmp_path)
     built(site, a="1")
     told = json.loads((site / NAME).read_text())
     named = str(kept) if name == "/kept" else name
-    told["entries"]["evil"] = {"inputs": "", "files": {named: ""}, "value": None}
-    (site / NAME).write_text(json.dumps(told))
+    told["entries"]["evil"] = {"inputs": "", "files": {named: "", "": "", "a\0b": ""}, "value": None}
+    (site / NAME).write_text(json.dumps(told | {"sum": ledgers._sum(told["entries"])}))
     built(site, a="1")
     assert kept.read_text() == "kept"
 

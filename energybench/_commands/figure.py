@@ -109,8 +109,10 @@ def _panels(
     if name not in known:
         raise UnknownNameError(f"there is no figure {name!r}; {suggest(name, (*own, *known))}")
     view = _views(_chosen(stored, workload, machine), settings).get(name, known[name])
-    if view.empty or view.figures is None:
+    if view.empty:
         raise FigureError(f"{settings.records} has no data for {name}: {view.empty}")
+    if view.figures is None:
+        raise FigureError(f"{name} has only a table for these records; `energybench report` shows it")
     drawn: Mapping[str, Figure] = view.figures(dark)
     return drawn
 

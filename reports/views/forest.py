@@ -8,7 +8,7 @@ from energybench.gating.series import Key
 from energybench.gating.verdicts import Verdict
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.numbers import quantity, short
-from energybench.reports.plotting import colours, panel_axes, tick
+from energybench.reports.plotting import CATEGORIES, panel_axes, tick
 from energybench.reports.views.changed import word
 from energybench.reports.views.drawing import prefixed, row_fit, rows
 
@@ -35,7 +35,7 @@ def figure(own: Sequence[Verdict], names: Mapping[Key, str], *, dark: bool) -> "
 
     kind, absolute = own[0].provenance, own[0].absolute
     _, marker, heading = KINDS[kind]
-    ink, muted = colours(1, dark=dark)[0], str(INK[dark]["muted"])
+    ink, muted = CATEGORIES[dark][0], str(INK[dark]["muted"])
     label = "head / base − 1"
     if absolute:
         label = f"head − base{', accuracy' if all(one.family == 'accuracy' for one in own) else ''}"

@@ -11,7 +11,18 @@ from energybench.reports.views import frontier_figure
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.frontier_points import Point, points, standing_words, workload_of
 from energybench.reports.views.scatter import MOST_BARS
-from energybench.reports.views.view import Cell, Table, View, cut, framed, joules_of, latest, machine_name, shown
+from energybench.reports.views.view import (
+    Cell,
+    Table,
+    View,
+    cut,
+    framed,
+    joules_of,
+    latest,
+    machine_name,
+    shown,
+    without_place,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +84,7 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, map(_data, found)),
-        notes=(*cut_off, *_left_out(panels, found), *_without_width(stored)),
+        notes=(*cut_off, *without_place(latest(stored)), *_left_out(panels, found), *_without_width(stored)),
         empty=None if found else EMPTY,
     )
 

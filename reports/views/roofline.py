@@ -13,7 +13,19 @@ from energybench.reports.views import scatter
 from energybench.reports.views.ceilings import TABLES, Ceiling, of_records, unknown
 from energybench.reports.views.drawing import ground
 from energybench.reports.views.scatter import Spot
-from energybench.reports.views.view import Cell, Table, View, cut, framed, joules_of, kind_of, latest, names, shown
+from energybench.reports.views.view import (
+    Cell,
+    Table,
+    View,
+    cut,
+    framed,
+    joules_of,
+    kind_of,
+    latest,
+    names,
+    shown,
+    without_place,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +105,12 @@ def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, map(_data, found)),
-        notes=(*notes, *scatter.left_out([(one.kind, one.spot) for one in found]), *unknown(modelled, tables)),
+        notes=(
+            *notes,
+            *without_place(latest(stored)),
+            *scatter.left_out([(one.kind, one.spot) for one in found]),
+            *unknown(modelled, tables),
+        ),
         empty=None if found else EMPTY,
     )
 

@@ -120,7 +120,8 @@ def _title(where: str) -> str:
 def _summary(judgement: Judgement) -> str:
     told = ", ".join(f"{count:,} {SPOKEN.get(name, name)}" for name, count in counts(judgement.verdicts).items())
     reason = f" ({judgement.reason})" if judgement.reason else ""
-    return f"{judgement.word}{reason}; {told or 'no series'}"
+    word = "nothing moved beyond its margin" if judgement.word == "pass" else judgement.word
+    return f"{word}{reason}; {told or 'no series'}"
 
 
 def _panels(moved: Sequence[Verdict]) -> dict[str, list[Verdict]]:

@@ -133,9 +133,15 @@ def row(one: Curve, names: Mapping[Key, str]) -> tuple[Cell, ...]:
     for value in (one.values[0], one.values[-1]):
         limits = trend_figure.ends(value.value, value.error)
         cells.append(shown(value.value, unit, kind, (limits[0], limits[1]) if limits else None))
-    steps = "; ".join(f"beside: {text}" for _, text in one.steps[-NAMES:])
+    steps = "; ".join(f"beside it, {text}" for text in steps_of(one))
     told = "; ".join(filter(None, (_told(one.changes), steps))) or "none"
     return trend_figure.title(one, names), f"{len(one.values):,}", *cells, told
+
+
+def steps_of(one: Curve) -> list[str]:
+    """What else was different, and from which commit on: `kernel: 6.1 → 6.2 at a6f1d8a0`."""
+    commits = {value.place: value.commit[:8] for value in one.values}
+    return [f"{text} at {commits[place]}" for place, text in one.steps[-NAMES:]]
 
 
 def _data(one: Curve) -> list[dict[str, object]]:

@@ -151,6 +151,15 @@ def kind_of(result: Mapping[str, Any] | None, kind: str) -> bool:
     return result is not None and result["provenance"] == kind and result["value"] > 0
 
 
+def without_place(stored: Sequence[Stored]) -> tuple[str, ...]:
+    """A note on joules and seconds of 0 or less, which a logarithmic axis has no place for."""
+    metrics = [*(metric for metric, _, _ in KINDS.values()), "seconds_per_sample"]
+    results = [one.record["results"][name] for one in stored for name in metrics if name in one.record["results"]]
+    count = sum(one["value"] <= 0 for one in results)
+    note = f"{count:,} results of 0 or less have no place on a logarithmic axis; the records have them."
+    return (note,) if count else ()
+
+
 def joules_of(record: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """Joules a sample of one kind; None where the record has none above 0."""
     result: Mapping[str, Any] | None = record["results"].get(KINDS[kind][0])

@@ -1,5 +1,6 @@
 """A view into files of a site, and what `templates/view.html` must know of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ def write(view: View, ledger: Ledger) -> dict[str, Any]:
         view: what to write.
         ledger: of the site.
     """
-    table = None if view.empty else view.frame()
+    # A ratio of values that are beyond all bounds may be no number; it is absent then, as what was not measured.
+    table = None if view.empty else view.frame().replace([math.inf, -math.inf], None)
     inputs = digest(
         view.name,
         view.empty or "",
