@@ -37,23 +37,23 @@ def groups(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
 def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledger) -> dict[str, Any]:
     newest = frames.newest(stored)
     record = newest[-1].record
-    few = _few(newest)
-    kept = table[table["id"].isin([one.record["id"] for one in few])].dropna(axis="columns", how="all")
+    shown = few(newest)
+    kept = table[table["id"].isin([one.record["id"] for one in shown])].dropna(axis="columns", how="all")
     workload = record["workload"]["name"]
     same, other = published.split(published.rows(workload), bits.data_names(newest))
     name = _name(workload, record["workload"]["version"], frames.machine(record))
 
     def draw(site: Path) -> Shown:
         return {
-            "figures": panels.energy_accuracy(*_by_width(kept, few), name, workload, site),
-            "bits": panels.against_bits(few, same, other, name, site),
-            "relaxation": panels.relaxing(few, name, site),
-            "analog": panels.against_mismatch(few, name, site),
-            "terms": panels.crossbar_terms(few, name, site),
-            "scaling": panels.against_nodes(few, name, site),
+            "figures": panels.energy_accuracy(*_by_width(kept, shown), name, workload, site),
+            "bits": panels.against_bits(shown, same, other, name, site),
+            "relaxation": panels.relaxing(shown, name, site),
+            "analog": panels.against_mismatch(shown, name, site),
+            "terms": panels.crossbar_terms(shown, name, site),
+            "scaling": panels.against_nodes(shown, name, site),
         }
 
-    drawn = _drawn(name, few, ledger, draw)
+    drawn = _drawn(name, shown, ledger, draw)
     return {
         "name": workload,
         "title": workload,
@@ -62,11 +62,11 @@ def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
         **_who(stored, newest),
         "glance": glance(newest, figures.level_column(kept)),
         **drawn,
-        "undrawn": len(newest) - len(few),
-        "ranks": ranks.tables(few),
+        "undrawn": len(newest) - len(shown),
+        "ranks": ranks.tables(shown),
         "rank_headings": ranks.HEADINGS,
-        "crossbar": crossbar.table(few),
-        "constants": crossbar.sources(few),
+        "crossbar": crossbar.table(shown),
+        "constants": crossbar.sources(shown),
         "published": [*same, *other] if drawn["bits"] else [],
         "sources": _sources(newest),
         "definition": facts(record["workload"].get("definition", {})),
@@ -96,12 +96,12 @@ def _trained(stored: Sequence[frames.Stored], ledger: Ledger) -> dict[str, Any]:
     } | targets.table(newest)
 
 
-def _few(newest: Sequence[frames.Stored]) -> Sequence[frames.Stored]:
-    """All points where they are few, else some from the first to the last."""
-    if len(newest) <= MOST_POINTS:
+def few(newest: Sequence[frames.Stored], most: int = MOST_POINTS) -> Sequence[frames.Stored]:
+    """All points where they are few, else so many from the first to the last."""
+    if len(newest) <= most:
         return newest
-    step = (len(newest) - 1) / (MOST_POINTS - 1)
-    return [newest[round(place * step)] for place in range(MOST_POINTS)]
+    step = (len(newest) - 1) / (most - 1)
+    return [newest[round(place * step)] for place in range(most)]
 
 
 def _who(stored: Sequence[frames.Stored], newest: Sequence[frames.Stored]) -> dict[str, Any]:

@@ -123,6 +123,12 @@ def fake() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
+def trees() -> ModuleType:
+    """Repositories with the results that asv would have written for them."""
+    return load_fake("asv_tree")
+
+
+@pytest.fixture(scope="session")
 def site_text() -> Callable[[Path], str]:
     """What all pages of a site say, but for its glossary."""
 

@@ -22,20 +22,6 @@ COMMITS, WORSE, FALL, RISE = 16, 10, 8, 6
 UP = {"higher_is_better": True, "margin": 0.01}
 
 
-@pytest.fixture(scope="module")
-def trees() -> ModuleType:
-    import importlib.util
-
-    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def configuration(**more: Any) -> str:
     places = {"results_dir": ".asv/results", "html_dir": ".asv/html", "benchmark_dir": "benchmarks"}
     return json.dumps({"version": 1, "project": "nets", "repo": ".", "branches": ["main"], **places, **more})

@@ -1,9 +1,7 @@
 """Results of several machines become one folder: twice is once, contradictions are named, nothing is overwritten."""
 
-import importlib.util
 import json
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -41,18 +39,6 @@ MINIMAL: dict[str, Any] = {
     "results": {},
 }
 TIME, SIZE = "sorting.time_sort", "sorting.mem_sort"
-
-
-@pytest.fixture(scope="session")
-def trees() -> ModuleType:
-    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def write(folder: Path, identity: str = "one", machine: str | dict[str, Any] = "m", **changes: Any) -> Path:

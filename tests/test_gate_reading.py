@@ -1,11 +1,9 @@
 """Records, asv results and commits become sides; what is damaged is named, what differs is a ground."""
 
-import importlib.util
 import json
 import math
 import statistics
 import string
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -91,18 +89,6 @@ def side_of(folder: Path, *records: schema.Record) -> Any:
 
 def key(metric: str = "joules_per_sample", workload: str = "w") -> Key:
     return Key(workload=workload, parameters=(("batch", 1), ("bits", 8)), metric=metric)
-
-
-@pytest.fixture(scope="session")
-def trees() -> ModuleType:
-    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_a_record_is_a_round_of_its_windows(tmp_path: Path) -> None:

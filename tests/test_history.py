@@ -1,9 +1,7 @@
 """The commit that made a series worse or better is named; noise, spikes and new machines are not blamed on one."""
 
-import importlib.util
 import json
 import random
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,18 +21,6 @@ from energybench.store import Store
 JOULES = "suite.Case.energy_joules_per_sample"
 MODELLED = "suite.Case.energy_modelled_joules_per_sample"
 ACCURACY = "suite.Case.energy_accuracy"
-
-
-@pytest.fixture(scope="session")
-def trees() -> ModuleType:
-    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -25,18 +25,6 @@ SAMPLES = [0.002, 0.003, 0.004]
 with_pyarrow = pytest.mark.skipif(not importlib.util.find_spec("pyarrow"), reason="pyarrow is not installed")
 
 
-@pytest.fixture(scope="module")
-def trees() -> ModuleType:
-    name, path = "energybench_fakes_asv_tree", Path(__file__).parent / "fakes" / "asv_tree.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def asv(trees: ModuleType, tmp_path: Path) -> Any:
     """A project with two commits of asv, the second with samples kept."""

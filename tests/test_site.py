@@ -19,17 +19,12 @@ from energybench import record as schema
 from energybench._commands import report
 from energybench._commands.report import Wanted
 from energybench.config import Settings
-from energybench.reports import asv_frames, frames, pages, site_builder, surroundings
+from energybench.reports import asv_frames, frames, groups, pages, site_builder, surroundings
 from energybench.reports.evidence import places
 
 JOULES, ACCURACY = "nets.Infer.energy_joules_per_sample", "nets.Infer.energy_accuracy"
 COMMITS, WORSE = 12, 8
 HOSTILE = '<script>alert("x")</script>&"\'../x'
-
-
-@pytest.fixture(scope="module")
-def trees(fake: Callable[[str], ModuleType]) -> ModuleType:
-    return fake("asv_tree")
 
 
 def grow(trees: ModuleType, folder: Path) -> Any:
@@ -350,12 +345,9 @@ def test_control_characters_and_joules_beyond_all_bounds_leave_the_site_whole(st
         ET.parse(file)
 
 
-def test_of_very_many_points_some_are_drawn_and_the_others_counted(fake, tmp_path):
-    made = fake("site_records")
-    (tmp_path / "records").mkdir()
-    for bits in range(320):
-        one = made.a_record(f"r{bits}", 1e-4 * (1 + bits), parameters={"bits": bits})
-        (tmp_path / "records" / f"r{bits}.json").write_text(json.dumps(one), encoding="utf-8")
-    site = site_builder.build(tmp_path / "records", tmp_path / "site").parent
-    assert '20 more are in the <a href="data.html">data</a>' in text_of(site, "workload-qnn-infer.html")
-    assert len(json.loads((site / "data" / "records.json").read_text())) == 320
+def test_of_very_many_points_some_are_drawn_from_the_first_to_the_last():
+    points = [frames.Stored(path=Path(str(place)), record={}) for place in range(10_000)]
+    drawn = [int(str(one.path)) for one in groups.few(points)]
+    assert (len(drawn), drawn[0], drawn[-1]) == (groups.MOST_POINTS, 0, 9_999)
+    assert drawn == sorted(set(drawn))
+    assert groups.few(points[:300]) == points[:300]
