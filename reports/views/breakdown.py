@@ -10,16 +10,13 @@ from energybench.reports.numbers import quantity, span
 from energybench.reports.plotting import colours, panel_axes
 from energybench.reports.views.drawing import LONGEST, MOST_DRAWN, prefixed, row_fit, rows, shortened, spread_out
 from energybench.reports.views.parts import Bar, Phase, bars, common, gathered, phases
+from energybench.reports.views.stacks import looks_of, stack
 from energybench.reports.views.view import Cell, Table, View, cut, framed, latest, names, shown
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = ("record", "machine", "workload", "name", "provenance", "phase", "of", "part", "joules", "watts", "share")
-HEIGHT = 0.42
-HATCHES = ("", "//", "..", "\\\\", "xx", "++", "oo", "--")
-"""Parts are told apart without colour as well."""
 CAPTION = (
     "Parts of one bar add up to it, and none contains another. Static is idle power times the time of the "
     "windows, active the rest. Modelled joules have terms of the energy table in place of domains. The number "
@@ -148,15 +145,12 @@ def _figure(panel: Panel, *, dark: bool) -> "Figure":
     named = common(panel.parts)
     gathered_parts = [gathered(one, named) for one in panel.parts]
     order = list(dict.fromkeys([*named, *(name for one in gathered_parts for name in one)]))
-    inks = dict(zip(order, colours(max(2, len(order)), dark=dark), strict=False))
-    looks = {
-        name: {"facecolor": inks[name], "hatch": HATCHES[number % len(HATCHES)]} for number, name in enumerate(order)
-    }
+    looks = looks_of(order, colours(max(2, len(order)), dark=dark))
     with panel_axes(panel.heading, label, "", dark=dark) as (figure, axis):
         places = rows(axis, panel.labels, dark=dark)
         for number, (place, one) in enumerate(zip(places, gathered_parts, strict=True)):
             whole = 1.0 if watts else sum(value for value in one.values() if value > 0) or 1.0
-            _stack(axis, place, {name: value / whole for name, value in one.items()}, looks, dark=dark)
+            stack(axis, place, {name: value / whole for name, value in one.items()}, looks, str(INK[dark]["face"]))
             if watts and panel.doubts and panel.doubts[number]:
                 at, reach = sum(one.values()), 2 * panel.doubts[number]
                 axis.errorbar(
@@ -169,17 +163,6 @@ def _figure(panel: Panel, *, dark: bool) -> "Figure":
         patches = [Patch(label=shortened(name), edgecolor=edge, linewidth=0.5, **look) for name, look in looks.items()]
         row_fit(figure, len(places), patches, dark=dark)
     return figure
-
-
-def _stack(axis: "Axes", place: float, parts: Mapping[str, float], looks: Mapping[str, Any], *, dark: bool) -> None:
-    """Parts above 0 side by side; one below 0 to the left of it."""
-    begin = 0.0
-    for name, value in parts.items():
-        start = begin if value >= 0 else 0.0
-        axis.barh(
-            place, value, HEIGHT, left=start, edgecolor=str(INK[dark]["face"]), linewidth=0.8, zorder=3, **looks[name]
-        )
-        begin += max(0.0, value)
 
 
 def _alt(panel: Panel) -> str:

@@ -71,14 +71,12 @@ def figure(panel: Panel, *, dark: bool) -> "Figure":
     label = f"share of {panel.label}" if shares else panel.label
     names = list(dict.fromkeys(name for one in panel.stacks for name in one.parts))
     inks, edge = colours(max(2, len(names)), dark=dark), str(INK[dark]["face"])
-    looks = {
-        name: {"facecolor": inks[number], "hatch": HATCHES[number % len(HATCHES)]} for number, name in enumerate(names)
-    }
+    looks = looks_of(names, inks)
     with panel_axes(panel.heading, label, "", dark=dark) as (made, axis):
         places = rows(axis, [_headed(one) for one in panel.stacks], dark=dark)
         for place, one in zip(places, panel.stacks, strict=True):
             scale = one.whole if shares else 1.0
-            _stack(axis, place, {name: value / scale for name, value in one.parts.items()}, looks, edge)
+            stack(axis, place, {name: value / scale for name, value in one.parts.items()}, looks, edge)
             bar = ends(one.whole, *one.limits) if one.limits and not shares else None
             if bar:
                 ink = str(INK[dark]["ink"])
@@ -113,7 +111,14 @@ def _headed(one: Stack) -> str:
     return f"{shortened(one.name, max(12, LONGEST - len(text) - 2))}: {text}"
 
 
-def _stack(axis: "Axes", place: float, parts: Mapping[str, float], looks: Mapping[str, Any], edge: str) -> None:
+def looks_of(names: Sequence[str], inks: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The colour and the hatch of each part."""
+    return {
+        name: {"facecolor": inks[number], "hatch": HATCHES[number % len(HATCHES)]} for number, name in enumerate(names)
+    }
+
+
+def stack(axis: "Axes", place: float, parts: Mapping[str, float], looks: Mapping[str, Any], edge: str) -> None:
     """Parts above 0 side by side; one below 0 to the left of it."""
     begin = 0.0
     for name, value in parts.items():
