@@ -162,6 +162,40 @@ def test_details_tell_the_relaxation_sweep_by_sweep(prepare):
     assert told["residual_max"][-1] < 0.05 * told["residual_max"][0]
 
 
+@pytest.mark.parametrize("estimator", ["centered", "one-sided", "random-sign"])
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
+def test_training_tells_its_free_and_its_nudged_phase_sweep_by_sweep(prepare, estimator, tolerance):
+    task = prepare("eqprop-train", estimator=estimator, tolerance=tolerance)
+    told = task.details()["relaxation"]
+    assert json.loads(json.dumps(told)) == told
+    free = told["phase"].count("free")
+    assert told["phase"] == ["free"] * free + ["nudged"] * (len(told["phase"]) - free)
+    assert told["sweep"] == list(range(1, len(told["phase"]) + 1))
+    assert told["seconds"] == sorted(told["seconds"])
+    assert told["seconds"][0] > 0
+    assert (told["active"][0], told["active"][free]) == (64, 128 if estimator == "centered" else 64)
+    # The nudge pulls away what had come to rest, and it comes to rest again.
+    residuals = told["residual_median"]
+    assert residuals[free] > 2 * residuals[free - 1]
+    assert told["residual_max"][-1] < told["residual_max"][free]
+    if not tolerance:
+        found = task.evaluate()
+        assert (free, len(told["phase"]) - free) == (found["free_sweeps"], found["nudged_sweeps"])
+
+
+def test_a_training_without_a_nudged_phase_tells_no_sweeps(prepare):
+    assert prepare("bp-train").details() == prepare("bptt-train").details() == {}
+
+
+def test_a_training_that_no_longer_settles_is_told_and_not_lost(prepare):
+    _training.forget()
+    task = prepare("eqprop-train", mode="sync")
+    for coupling in task._finished.network.couplings[1:]:
+        coupling.weight.mul_(30)
+    assert "diverges in layer" in task.details()["diverged"]
+    _training.forget()
+
+
 def test_a_diverging_relaxation_stops_and_keeps_what_was_seen(prepare):
     _training.forget()
     task = prepare("eqprop-relax", mode="sync")

@@ -1,21 +1,19 @@
 """The task of `eqprop-relax`: a trained network, and a batch of held-out samples that settles in it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from energybench.workloads._devices import Threads, synchronise
 from energybench.workloads.eqprop import _memory
 from energybench.workloads.eqprop import _points as points
+from energybench.workloads.eqprop._traces import REPEATS, told, typical
 from energybench.workloads.eqprop._training import Trained, ended
 from energybench.workloads.eqprop.relaxation import DivergenceError, Relaxation, Settled, Sweep
 
 _TOLD = ("tolerance", "free", "mode", "step_size", "compact", "dtype")
-_TRACED = 16
 _SHOWN = 4
 """Residuals that the message of a diverging relaxation ends with."""
 
@@ -71,7 +69,7 @@ class Relaxing:
         """Residuals, samples at work and seconds since the start, by sweep; of a diverging one until it stopped."""
         self._threads.take()
         if not self._trace:
-            self._trace = _typical([self._settle(self._relaxation, trace=True).trace for _ in range(_TRACED)])
+            self._trace = typical([self._settle(self._relaxation, trace=True).trace for _ in range(REPEATS)])
         return {"relaxation": told(self._trace)}
 
     def close(self) -> None:
@@ -114,21 +112,3 @@ class Relaxing:
                 parts.append(self._relaxation.forward_scores(x, self._values["free"], self._tolerance))
         found = torch.cat(parts).argmax(1).cpu()
         return float((found == torch.from_numpy(dataset.test_labels)).double().mean())
-
-
-def _typical(traces: Sequence[Sequence[Sweep]]) -> list[Sweep]:
-    """The same sweeps many times, the first time not counted: one trace whose sweeps took the median of their times."""
-    seconds = np.array([[sweep.seconds for sweep in trace] for trace in traces[1:]])
-    each = np.median(np.diff(seconds, axis=1, prepend=0.0), axis=0)
-    return [replace(sweep, seconds=float(end)) for sweep, end in zip(traces[0], each.cumsum(), strict=True)]
-
-
-def told(trace: Sequence[Sweep]) -> Mapping[str, object]:
-    """A trace in plain JSON values, a list for each column."""
-    return {
-        "sweep": [one.sweep for one in trace],
-        "active": [one.active for one in trace],
-        "residual_median": [one.residual_median for one in trace],
-        "residual_max": [one.residual_max for one in trace],
-        "seconds": [one.seconds for one in trace],
-    }

@@ -11,8 +11,9 @@ from energybench.workloads import data
 from energybench.workloads._devices import Threads, synchronise
 from energybench.workloads.eqprop import _memory
 from energybench.workloads.eqprop import _points as points
+from energybench.workloads.eqprop._traces import REPEATS, by_phase, typical
 from energybench.workloads.eqprop.learning import EquilibriumPropagation, Recipe, Trainer
-from energybench.workloads.eqprop.relaxation import Relaxation, Settled
+from energybench.workloads.eqprop.relaxation import DivergenceError, Relaxation, Settled
 
 _KEPT = 8
 
@@ -107,6 +108,25 @@ class Training:
         if self._steps:
             phases = {**phases, **self._sweeps()}
         return {"accuracy": finished.accuracy(), "loss": loss, **phases, "peak_memory_bytes": float(_peak(finished))}
+
+    def details(self) -> Mapping[str, object]:
+        """Both phases of the finished network on held-out samples, sweep by sweep; or why one does not settle.
+
+        A centered estimate relaxes each sample twice in its nudged phase, and so tells twice as many at work there. Of
+        a baseline there is nothing to tell.
+        """
+        method = self._finished.method
+        if not isinstance(method, EquilibriumPropagation):
+            return {}
+        self._threads.take()
+        x, target = self._finished.held_out(self._recipe.batch)
+        scratch = [torch.empty_like(tensor) for tensor in self._finished.network.parameters()]
+        try:
+            found = [method.traced(x, target, scratch) for _ in range(REPEATS)]
+        except DivergenceError as error:  # some sample in some sweep: what was measured stands
+            return {"diverged": str(error)}
+        free, nudged = typical([one.free.trace for one in found]), typical([one.nudged.trace for one in found])
+        return {"relaxation": by_phase({"free": free, "nudged": nudged})}
 
     def _sweeps(self) -> Mapping[str, float]:
         """Sweeps a sample over all steps that were run: with a tolerance they depend on how far training has come."""

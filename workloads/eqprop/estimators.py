@@ -85,6 +85,7 @@ def estimate(
     into: list[Tensor] | None = None,
     generator: torch.Generator | None = None,
     watch: bool = True,
+    trace: bool = False,
 ) -> Estimate:
     """Run the phases on a batch and estimate the gradient.
 
@@ -102,6 +103,7 @@ def estimate(
         into: overwritten with the gradients, instead of new tensors.
         generator: of the sign of `random-sign`; None: torch's own.
         watch: look at residuals of phases of fixed length, as in `Relaxation.settle`.
+        trace: note each sweep of both phases.
 
     Raises:
         ValueError: β does not fit; deviations are asked of a network with pooling, or a dtype without them.
@@ -113,13 +115,13 @@ def estimate(
     with torch.no_grad():
         relaxation.clamp(x)
         target = target.to(relaxation.dtype)
-        ended = relaxation.settle(free, tolerance=tolerance, watch=watch)
+        ended = relaxation.settle(free, tolerance=tolerance, watch=watch, trace=trace)
         loss, correct = _told(relaxation.states[-1], target)
         betas = tuple(sign * beta for sign in _signs(estimator, generator))
         before = None if len(betas) > 1 else [state.clone() for state in relaxation.states]
         pulled = relaxation.follow(len(betas), dtype if deviation else None)
         strength, targets = _strengths(betas, target)
-        settled = pulled.settle(nudged, tolerance=tolerance, beta=strength, target=targets, watch=watch)
+        settled = pulled.settle(nudged, tolerance=tolerance, beta=strength, target=targets, watch=watch, trace=trace)
         phases = _phases(pulled, before, betas, relaxation.network.dtype)
         gradients = _contrast(relaxation.network, x, phases, into)
     return Estimate(gradients=gradients, free=ended, nudged=settled, loss=loss, correct=correct)

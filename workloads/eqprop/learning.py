@@ -58,20 +58,32 @@ class EquilibriumPropagation:
         self._dtype = network.dtype if recipe.deviation else _DTYPES[recipe.dtype]
         self._relaxation = self._room(recipe.batch)
         self._large: Relaxation | None = None
-        self._signs = torch.Generator().manual_seed(recipe.seed + 1)
+        self._signs = self._first_signs()
         self.last: Estimate | None = None
         self.watched = not self._relaxation.descends
 
     def gradients(self, x: Tensor, target: Tensor, into: Sequence[Tensor]) -> Pass:
         """Fill `into` with the estimate."""
+        self.last = self._estimate(x, target, into, self._signs)
+        return torch.as_tensor(self.last.loss), torch.as_tensor(self.last.correct)
+
+    def traced(self, x: Tensor, target: Tensor, into: Sequence[Tensor]) -> Estimate:
+        """The estimate of the first step, whose phases tell each of their sweeps; the same one every time."""
+        return self._estimate(x, target, into, self._first_signs(), trace=True)
+
+    def _estimate(
+        self, x: Tensor, target: Tensor, into: Sequence[Tensor], signs: torch.Generator, *, trace: bool = False
+    ) -> Estimate:
         recipe = self._recipe
-        self.last = estimate(
+        return estimate(
             self._relaxation, x, target, beta=recipe.beta, free=recipe.free, nudged=recipe.nudged,
             estimator=recipe.estimator, tolerance=self._tolerance, deviation=recipe.deviation,
-            dtype=recipe.dtype if recipe.deviation else "float32", into=list(into), generator=self._signs,
-            watch=self.watched,
+            dtype=recipe.dtype if recipe.deviation else "float32", into=list(into), generator=signs,
+            watch=self.watched, trace=trace,
         )  # fmt: skip
-        return torch.as_tensor(self.last.loss), torch.as_tensor(self.last.correct)
+
+    def _first_signs(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self._recipe.seed + 1)
 
     def scores(self, x: Tensor) -> Tensor:
         """The output after a free phase like those of training."""
