@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 PREFIXES = {12: "T", 9: "G", 6: "M", 3: "k", 0: "", -3: "m", -6: "µ", -9: "n", -12: "p"}
 WIDE = 200
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+"""Categories of characters that move the cursor, turn the direction of what follows, or are not seen at all."""
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -27,17 +30,34 @@ def console(*, stderr: bool = False) -> "Console":
 def table(*headings: str, title: str | None = None) -> "Table":
     """A plain table that survives a pipe: no boxes, columns told apart by space."""
     from rich import box
-    from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    from energybench.terminal_table import NamesTable, plain
+
+    told = None if title is None else plain(title)
+    drawn = NamesTable(box=box.SIMPLE_HEAD, title=told, title_justify="left", title_style="bold", pad_edge=False)
     for heading in headings:
         drawn.add_column(heading, overflow="fold", no_wrap=heading in ("domain", "workload"))
     return drawn
 
 
+def visible(text: str) -> str:
+    r"""A text whose control, format and unpaired characters are spelt out, as `\u202e`; line breaks and tabs stay.
+
+    Names come from anybody's records. On a terminal such a character could rewrite what stands there, and on a page
+    turn round the numbers beside it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_spelt(one) if unicodedata.category(one) in UNSEEN and one not in "\n\t" else one for one in text)
+
+
+def _spelt(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
 def say(message: str) -> None:
     """One line for people, on stderr, whatever stdout is used for."""
-    print(f"energybench: {' '.join(message.split())}", file=sys.stderr, flush=True)  # noqa: T201 -- the terminal
+    print(f"energybench: {visible(' '.join(message.split()))}", file=sys.stderr, flush=True)  # noqa: T201 -- the terminal
 
 
 def emit(data: Mapping[str, object]) -> None:
