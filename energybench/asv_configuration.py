@@ -22,6 +22,18 @@ def of_repository(top: Path) -> Path | None:
     return beside(top) or min(below, default=None)
 
 
+def results_dir(path: Path) -> Path:
+    """The results_dir that a configuration names; asv's own default where it names none.
+
+    Raises:
+        ConfigurationError: the configuration cannot be read, or what it names is no text.
+    """
+    told = loaded(path).get("results_dir", "results")
+    if not isinstance(told, str) or not told:
+        raise ConfigurationError(f"{path} has the results_dir {told!r}, which is no name of a folder")
+    return path.parent / told
+
+
 def loaded(path: Path) -> dict[str, Any]:
     """What a configuration says, comments left out.
 

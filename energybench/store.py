@@ -13,6 +13,7 @@ from energybench import record as schema
 from energybench.record import Record, RecordError, VersionError
 
 DEFAULT_RECORDS = Path(".energybench/records")
+SUFFIX = ".json"
 
 
 class StoreError(OSError):
@@ -93,7 +94,7 @@ _WRITE_REMEDY = "Free some space or set ENERGYBENCH_RECORDS to a folder you can 
 
 def read(path: Path) -> Record:
     """The record in a file; `RecordError` or `StoreError` name the file and what to do."""
-    found = _load(path)
+    found = load(path)
     if isinstance(found, Stored):
         return found.record
     kind = RecordError if path.is_file() and os.access(path, os.R_OK) else StoreError
@@ -102,14 +103,23 @@ def read(path: Path) -> Record:
 
 def iter_records(path: Path) -> Iterator[Stored | Problem]:
     """Every record in a file or below a folder, by name; what is unreadable comes as a `Problem`."""
+    files, problems = record_files(path)
+    return itertools.chain(problems, map(load, files))
+
+
+def record_files(path: Path) -> tuple[list[Path], list[Problem]]:
+    """The files in which records may be, by name, and the folders that cannot be looked into."""
     if not path.exists():
         raise StoreError(f"{path} does not exist. Run `energybench run` first, or give the folder of your records.")
     if not path.is_dir():
-        return iter([_load(path)])
+        return [path], []
     closed: list[OSError] = []
-    names = [Path(folder, name) for folder, _, files in os.walk(path, onerror=closed.append) for name in files]
-    files = sorted(file for file in names if file.suffix == ".json" and not file.name.startswith("."))
-    return itertools.chain((_unreadable(Path(error.filename), error) for error in closed), map(_load, files))
+    files = []
+    for name, _, names in os.walk(path, onerror=closed.append):
+        folder = Path(name)
+        files += [folder / one for one in names if one.endswith(SUFFIX) and not one.startswith(".")]
+    problems = [_unreadable(Path(error.filename), error) for error in closed]
+    return sorted(files, key=lambda file: file.parts), problems
 
 
 def read_all(path: Path) -> tuple[list[Stored], list[Problem]]:
@@ -122,7 +132,8 @@ def _unreadable(path: Path, error: OSError) -> Problem:
     return Problem(path=path, reason=f"cannot be read ({why(error)})", remedy="Make it readable, or move it away.")
 
 
-def _load(path: Path) -> Stored | Problem:
+def load(path: Path) -> Stored | Problem:
+    """The record in a file, or why it is none."""
     if path.exists() and not path.is_file():  # to open a named pipe would wait for ever
         return Problem(path=path, reason="is not a regular file", remedy="Move it away.")
     try:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from energybench.gating.asv_files import MACHINE_NAME, AsvFileError, Result, is_results_folder, read_object, read_tree
 from energybench.gating.asv_files import result_of as checked
 from energybench.gating.asv_rows import Parameters, Value
+from energybench.gating.errors import error_of_samples
 from energybench.gating.from_asv import Damaged, Meaning, rows_of
 from energybench.gating.library import index_near
-from energybench.gating.observed import error_of_samples
 from energybench.gating.series import Trouble
 from energybench.reports.numbers import COVERAGE
 

@@ -7,6 +7,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,8 @@ def write(evidence: Evidence, ledger: Ledger) -> list[dict[str, Any]]:
 
 def below(path: Path, records: Path) -> str:
     """A record's path below the records: a published page need not tell where someone's home is."""
-    return str(path.relative_to(records)) if path != records and path.is_relative_to(records) else path.name
+    text, top = str(path), f"{records}{os.sep}"
+    return text.removeprefix(top) if text.startswith(top) else path.name
 
 
 class _Rows(NamedTuple):
@@ -48,16 +50,21 @@ def _records(evidence: Evidence, ledger: Ledger) -> dict[str, Any]:
     stored, where = evidence.stored, evidence.where.records
 
     def make() -> Made:
-        table = frames.frame(stored)
-        table = table.assign(path=[below(Path(path), where) for path in table["path"]])
-        for name in frames.parameters(table):
-            table[name] = [frames.shown(value) if isinstance(value, str) else value for value in table[name]]
-        written = exports.export(table, ledger.site / "data", RECORDS)
+        rows = (_shown(frames.row(one), below(one.path, where)) for one in stored)
+        written = exports.export_rows(rows, frames.in_order, ledger.site / "data", RECORDS)
         return Made(files=[f"data/{one.name}" for one in written.files], value=written.left_out)
 
-    inputs = digest(digest_of_json(one.record for one in stored), [below(one.path, where) for one in stored])
+    if not stored:
+        return {"what": "", "left_out": "", "files": []}
+    inputs = digest([one.digest for one in stored], [below(one.path, where) for one in stored])
     left_out = ledger.made("data of records", inputs, make)
     return {"what": "Records, a row each", "left_out": left_out, "files": ledger.files("data of records")}
+
+
+def _shown(row: dict[str, Any], path: str) -> dict[str, Any]:
+    """A row without what tells where someone's home is."""
+    paths = {name for name, value in row.items() if isinstance(value, str) and name.startswith("param.")}
+    return row | {name: frames.shown(row[name]) for name in paths} | {"path": path}
 
 
 def _series(evidence: Evidence, ledger: Ledger) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """A frame as files beside a page: CSV, strict JSON, and Parquet with pyarrow; equal frames give equal bytes."""
 
+import csv
 import datetime as dt
 import io
 import json
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Columns: TypeAlias = dict[str, list[Any]]
+"""Plain values by the name of their column; None for what is absent."""
 
 WITHOUT = "no Parquet file: pyarrow is not installed; pip install 'energybench[store]' brings it"
 
@@ -34,10 +39,35 @@ def export(table: "pd.DataFrame", folder: Path, name: str) -> Exported:
         folder: made where it is missing.
         name: of the files, without a suffix.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     plain = _plain(table)
-    contents = {"csv": to_csv(plain), "json": to_json(plain)}
-    parquet = to_parquet(plain)
+    return _export(to_csv(plain), _columns(plain), folder, name)
+
+
+def export_rows(
+    rows: Iterable[Mapping[str, Any]], order: Callable[[list[str]], list[str]], folder: Path, name: str
+) -> Exported:
+    """The same of rows of plain values, whose columns are put in order; there may be very many."""
+    found: Columns = {}
+    for count, row in enumerate(rows):
+        for key, value in row.items():
+            if key not in found:
+                found[key] = [None] * count
+            found[key].append(" ".join(map(str, value)) if isinstance(value, list | tuple) else value)
+        for column in found.values():
+            if len(column) == count:
+                column.append(None)
+    columns = {key: found[key] for key in order(list(found))}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return _export(text.getvalue().encode(), columns, folder, name)
+
+
+def _export(csv_text: bytes, columns: Columns, folder: Path, name: str) -> Exported:
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {"csv": csv_text, "json": _json(columns)}
+    parquet = _parquet(columns)
     if parquet is None:
         (folder / f"{name}.parquet").unlink(missing_ok=True)
     else:
@@ -53,25 +83,29 @@ def to_csv(table: "pd.DataFrame") -> bytes:
 
 def to_json(table: "pd.DataFrame") -> bytes:
     """A list of objects, a line a row; a number that is not finite is refused with ValueError."""
-    names = [str(name) for name in table.columns]
-    columns = [_values(table[name]) for name in table.columns]
-    lines = [
-        json.dumps({name: value for name, value in zip(names, row, strict=True) if value is not None}, allow_nan=False)
-        for row in zip(*columns, strict=True)
-    ]
-    return ("[\n" + ",\n".join(lines) + "\n]\n").encode() if lines else b"[]\n"
+    return _json(_columns(table))
 
 
 def to_parquet(table: "pd.DataFrame") -> bytes | None:
     """Compressed by zstd; None without pyarrow. A column of numbers and words has words."""
+    return _parquet(_columns(table))
+
+
+def _json(columns: Columns) -> bytes:
+    rows = (zip(columns, row, strict=True) for row in zip(*columns.values(), strict=True))
+    told = ({name: value for name, value in row if value is not None} for row in rows)
+    lines = [json.dumps(one, allow_nan=False) for one in told]
+    return ("[\n" + ",\n".join(lines) + "\n]\n").encode() if lines else b"[]\n"
+
+
+def _parquet(columns: Columns) -> bytes | None:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError:
         return None
-    columns = {str(name): pa.array(_typed(_values(table[name]), table[name])) for name in table.columns}
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    pq.write_table(pa.table({name: pa.array(_typed(one)) for name, one in columns.items()}), buffer, compression="zstd")
     return buffer.getvalue()
 
 
@@ -118,10 +152,13 @@ def _values(column: "pd.Series[Any]") -> list[Any]:
     return [None if gone else value for value, gone in zip(column.tolist(), absent, strict=True)]
 
 
-def _typed(values: list[Any], column: "pd.Series[Any]") -> list[Any]:
+def _columns(table: "pd.DataFrame") -> Columns:
+    """Python's own values of each column; None for what is absent."""
+    return {str(name): _values(table[name]) for name in table.columns}
+
+
+def _typed(values: list[Any]) -> list[Any]:
     """Values of one type, as Parquet wants them: words where they differ, floats where some are not whole."""
-    if str(column.dtype) != "object":
-        return values
     kinds = {type(one) for one in values if one is not None}
     if kinds == {int, float} and all(math.isfinite(one) for one in values if one is not None):
         return [None if one is None else float(one) for one in values]

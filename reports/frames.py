@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,10 @@ from energybench.reports.numbers import bounds
 if TYPE_CHECKING:
     import pandas as pd
 
+    from energybench.gating.library import Library
+    from energybench.gating.recorded import Recorded
     from energybench.reports.asv_frames import AsvValue
+    from energybench.store import Problem
 
 __all__ = [
     "COLUMNS",
@@ -26,15 +30,20 @@ __all__ = [
     "data_name",
     "frame",
     "grouped",
+    "in_order",
+    "in_time",
     "load",
     "machine",
     "newest",
+    "over_commits",
     "parameters",
     "point_order",
     "read",
+    "row",
     "shown",
     "tidy",
     "title",
+    "titles",
     "traces",
     "windows",
 ]
@@ -54,12 +63,36 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Stored:
-    """A record and the file it was read from."""
+    """A record and the file it was read from.
+
+    Attributes:
+        path: the file.
+        record: its values; of a record over commits those that `recorded` keeps at hand.
+        recorded: where the others are; None where `record` is whole.
+    """
 
     path: Path
     record: Mapping[str, Any]
+    recorded: "Recorded | None" = None
+
+    @property
+    def whole(self) -> "Stored":
+        """The same with all values of the record."""
+        return self if self.recorded is None else Stored(path=self.path, record=self.recorded.whole)
+
+    @cached_property
+    def machine(self) -> str:
+        """As `machine` of its record, once."""
+        return machine(self.record)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole record."""
+        from energybench.gating.recorded import digest_of
+
+        return self.recorded.digest if self.recorded else digest_of(self.record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +187,11 @@ def _check(path: Path) -> None:
 
 def _of_project(path: Path) -> tuple[Path, tuple[Path, ...]] | None:
     """The records and results_dirs of a project; None where the folder is none."""
-    from energybench.gating.library import CONFIGURATION, results_dir
+    from energybench import asv_configuration
+    from energybench.gating.library import results_dir
     from energybench.store import DEFAULT_RECORDS
 
-    if not (path / CONFIGURATION).is_file() and not (path / DEFAULT_RECORDS).is_dir():
+    if asv_configuration.beside(path) is None and not (path / DEFAULT_RECORDS).is_dir():
         return None
     results = results_dir(path)
     return path / DEFAULT_RECORDS, (results,) if results is not None and results.is_dir() else ()
@@ -168,10 +202,23 @@ def _read(paths: Iterable[Path]) -> Found:
 
     found = list(chain.from_iterable(map(store.iter_records, paths)))
     stored = [Stored(path=one.path, record=one.record.to_json()) for one in found if isinstance(one, store.Stored)]
-    stored.sort(key=lambda one: (one.record["created"], one.record["id"]))
-    problems = [one for one in found if isinstance(one, store.Problem)]
-    refused = [Refused(path=one.path, reason=f"{one.reason}. {one.remedy}".rstrip(". ") + ".") for one in problems]
-    return stored, refused
+    return sorted(stored, key=in_time), [_problem(one) for one in found if isinstance(one, store.Problem)]
+
+
+def over_commits(library: "Library") -> Found:
+    """As `read`, of the records of a library, each once: with what lies over commits, and the rest in their files."""
+    found = library.found
+    stored = [Stored(path=one.path, record=one.brief, recorded=one) for one in found.records]
+    return sorted(stored, key=in_time), [*map(_problem, found.problems), *map(_refusal, found.copies)]
+
+
+def in_time(one: Stored) -> tuple[str, str]:
+    """What puts records in the order in which they were written."""
+    return one.record["created"], one.record["id"]
+
+
+def _problem(one: "Problem") -> Refused:
+    return Refused(path=one.path, reason=f"{one.reason}. {one.remedy}".rstrip(". ") + ".")
 
 
 def _refusal(trouble: Any) -> Refused:
@@ -190,7 +237,7 @@ def frame(stored: Sequence[Stored], asv: "Iterable[AsvValue]" = ()) -> "pd.DataF
 
     from energybench.reports import asv_frames
 
-    rows = [*(_row(one) for one in stored), *asv_frames.wide(asv)]
+    rows = [*(row(one) for one in stored), *asv_frames.wide(asv)]
     if len(rows) > len(stored):
         rows.sort(key=lambda row: (row["created"] or row.get("committed") or "", row["id"]))
     table = pd.DataFrame(rows)
@@ -198,7 +245,7 @@ def frame(stored: Sequence[Stored], asv: "Iterable[AsvValue]" = ()) -> "pd.DataF
         return pd.DataFrame(columns=list(COLUMNS))
     table = table.assign(**{name: table.get(name) for name in COLUMNS if name not in (*table.columns, "commit")})
     dated(table)
-    return whole(table[_ordered([str(name) for name in table.columns])])
+    return whole(table[in_order([str(name) for name in table.columns])])
 
 
 def parameters(table: "pd.DataFrame") -> list[str]:
@@ -214,21 +261,29 @@ def grouped(stored: Sequence[Stored]) -> list[list[Stored]]:
     """
     groups: dict[tuple[str, ...], list[Stored]] = {}
     for one in stored:
-        groups.setdefault(_group_key(one.record), []).append(one)
+        groups.setdefault(_group_key(one), []).append(one)
     return [groups[key] for key in sorted(groups)]
 
 
-def _group_key(record: Mapping[str, Any]) -> tuple[str, ...]:
+def _group_key(stored: Stored) -> tuple[str, ...]:
+    record = stored.record
     if target := record.get("target"):
-        return ("training", f"{target['accuracy']:.9f}", data_name(record), machine(record))
+        return ("training", f"{target['accuracy']:.9f}", data_name(record), stored.machine)
     workload = record["workload"]
-    return ("steps", workload["name"], f"{workload['version']:09}", machine(record))
+    return ("steps", workload["name"], f"{workload['version']:09}", stored.machine)
 
 
 def newest(stored: Sequence[Stored]) -> list[Stored]:
-    """The last record of each parameter point, in the order of workloads and their parameters."""
-    points = {_point_key(one.record): one for one in stored}
-    order = sorted(points.values(), key=lambda one: point_order(one.record["parameters"]))
+    """The last record of each parameter point, whole, in the order of workloads and their parameters."""
+    keys: dict[tuple[str, int, int], str] = {}
+    points: dict[str, Stored] = {}
+    for one in stored:
+        record = one.record
+        # Parameters that several records share may be one object.
+        place = (record["workload"]["name"], id(record["parameters"]), record["seed"])
+        key = keys[place] = keys.get(place) or _point_key(record)
+        points[key] = one
+    order = sorted((one.whole for one in points.values()), key=lambda one: point_order(one.record["parameters"]))
     return sorted(order, key=lambda one: str(one.record["workload"]["name"]))
 
 
@@ -267,6 +322,11 @@ def title(record: Mapping[str, Any]) -> str:
     return f"{name}, simulated counters" if machine(record) != record["machine"]["id"] else name
 
 
+def titles(stored: Sequence[Stored]) -> dict[str, str]:
+    """The name for people of each machine, by what tells them apart, as its newest record has it."""
+    return {one.machine: title(one.record) for one in {one.machine: one for one in stored}.values()}
+
+
 def shown(value: object) -> str:
     """A parameter's value in words; of a path its last part: a published page need not tell where someone's home is."""
     if isinstance(value, str) and value.startswith("/"):
@@ -274,9 +334,10 @@ def shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _row(stored: Stored) -> dict[str, Any]:
+def row(stored: Stored) -> dict[str, Any]:
+    """The row of a record in the frame of `load`, its moment as text; what it does not have is absent."""
     record = stored.record
-    row: dict[str, Any] = {
+    cells: dict[str, Any] = {
         "id": record["id"],
         "created": record["created"],
         "machine": record["machine"]["id"],
@@ -285,20 +346,20 @@ def _row(stored: Stored) -> dict[str, Any]:
         "seed": record["seed"],
         "quick": record["quick"],
     }
-    row |= {"commit": commit} if (commit := commit_of(record)) else {}
-    row |= {f"param.{name}": value for name, value in record["parameters"].items()}
-    row |= {"seconds": record["seconds"], "samples": record["samples"]}
+    cells |= {"commit": commit} if (commit := commit_of(record)) else {}
+    cells |= {f"param.{name}": value for name, value in record["parameters"].items()}
+    cells |= {"seconds": record["seconds"], "samples": record["samples"]}
     for metric, result in record["results"].items():
-        row[metric] = result["value"]
+        cells[metric] = result["value"]
         limits = bounds(result)
         if limits is not None:
-            row[f"{metric}.low"], row[f"{metric}.high"] = limits
-        row[f"{metric}.provenance"] = result["provenance"]
-    return row | {"flags": tuple(record.get("flags", ())), "path": str(stored.path)}
+            cells[f"{metric}.low"], cells[f"{metric}.high"] = limits
+        cells[f"{metric}.provenance"] = result["provenance"]
+    return cells | {"flags": tuple(record.get("flags", ())), "path": str(stored.path)}
 
 
-def _ordered(names: list[str]) -> list[str]:
-    """Who, parameters, amounts, metrics by name with their interval beside them, then flags and path."""
+def in_order(names: list[str]) -> list[str]:
+    """Columns as `load` has them: who, parameters, amounts, metrics with their interval beside them, flags and path."""
     who, amounts, last = (*COLUMNS[:4], *OF_ASV, *COLUMNS[4:8]), COLUMNS[8:10], COLUMNS[10:]
     settings = sorted(name for name in names if name.startswith("param."))
     rest = sorted({name.split(".", 1)[0] for name in names} - {*COLUMNS, *OF_ASV, "param"})

@@ -82,7 +82,7 @@ def traces(stored: "Sequence[Stored]") -> "pd.DataFrame":
 def commit_of(record: Mapping[str, Any]) -> str | None:
     """The full hash of the commit that a record is of; None where files differed from it, or nobody knows."""
     git = record["machine"].get("git")
-    known = isinstance(git, Mapping) and not git.get("dirty") and isinstance(git.get("commit"), str)
+    known = isinstance(git, dict) and not git.get("dirty") and isinstance(git.get("commit"), str)
     return str(git["commit"]) if known else None
 
 

@@ -6,13 +6,18 @@ Beside index.html there are a page for each view, workload, commit and machine, 
 data. Only what changed since the last build into the same folder is drawn again: `ledger` keeps what it was made from.
 """
 
-from collections.abc import Callable
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energybench.reports import frames
 from energybench.reports.ledger import NAME, Ledger
 from energybench.reports.pages import INDEX
+from energybench.store import why
 
 if TYPE_CHECKING:
     from energybench.reports.about import About
@@ -57,20 +62,69 @@ def build(
 
 
 def write(
-    evidence: "Evidence", site: Path, *, about: "About | None" = None, fresh: bool = False, say: Say = lambda _: None
+    evidence: "Evidence",
+    site: Path,
+    *,
+    about: "About | None" = None,
+    fresh: bool = False,
+    wait: bool = False,
+    say: Say = lambda _: None,
 ) -> Path:
-    """As `build`, from evidence that was found already."""
+    """As `build`, from evidence that was found already; `wait` for another build into the same folder to end.
+
+    Raises:
+        SiteError: the folder is no place for a site, cannot be written, or another build is writing it.
+    """
     from energybench.reports.about import NOBODY
     from energybench.reports.site import Site, copy_static
 
     _check(site)
-    for name in ("figures", "data"):
-        (site / name).mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(site, fresh=fresh, say=say)
-    copy_static(ledger)
-    Site(evidence, ledger, about or NOBODY).write()
-    ledger.close()
+    with _clear_of_errors(site), contextlib.ExitStack() as held:
+        for name in ("figures", "data"):
+            (site / name).mkdir(parents=True, exist_ok=True)
+        held.enter_context(_alone_in(site, wait=wait))
+        ledger = Ledger(site, fresh=fresh, say=say)
+        copy_static(ledger)
+        Site(evidence, ledger, about or NOBODY).write()
+        ledger.close()
     return site / INDEX
+
+
+@contextlib.contextmanager
+def _clear_of_errors(site: Path) -> Iterator[None]:
+    """Say of a folder that cannot be written what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) and not _is_in(error.filename, site):
+            raise
+        raise SiteError(f"{site} cannot be written ({why(error)}); {_REMEDY}") from error
+
+
+_REMEDY = "free some space there and make it yours to write, or name another folder with --output"
+
+
+def _is_in(name: object, site: Path) -> bool:
+    """Whether a file is in the site, or a folder that it needs above."""
+    return isinstance(name, str | os.PathLike) and (Path(name).is_relative_to(site) or site.is_relative_to(Path(name)))
+
+
+@contextlib.contextmanager
+def _alone_in(site: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the folder: two builds at a time would each remove what the other one draws."""
+    descriptor = os.open(site, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        message = f"another energybench is writing {site}; wait until it has finished, or name another folder"
+        raise SiteError(f"{message} with --output") from error
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check(site: Path) -> None:

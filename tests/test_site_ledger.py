@@ -114,7 +114,7 @@ ENTRY = {"commit": "a" * 40, "when": 1.0, "machine": "lab", "contexts": [], "row
 
 def remember(cache: Path, files: list[Path], index: dict[str, object] | None = None) -> list[Path]:
     """Which of the files had to be read."""
-    memory = Memory(cache, index or {})
+    memory = Memory(cache, files[0].parent, index)
     new = [file for file in files if memory.get(file) is None]
     for file in new:
         memory.put(file, ENTRY)

@@ -9,7 +9,15 @@ from typing import Any
 
 from energybench import results
 from energybench.gating.flags import flags_of
-from energybench.gating.grounds import depends_on_data, grounds_of, samples_a_step, surroundings, table_of, unavailable
+from energybench.gating.grounds import (
+    definition_grounds,
+    depends_on_data,
+    grounds_of,
+    samples_a_step,
+    surroundings,
+    table_of,
+    unavailable,
+)
 from energybench.gating.metrics import family_of, is_counted
 from energybench.gating.series import Gap, Key, Round, Scalar, Series, Trouble
 from energybench.record import Metric, Record
@@ -20,6 +28,7 @@ Z = 1.96
 JOULES = "joules_per_sample"
 PER_SAMPLE = "_per_sample"
 SAME = 1e-9
+COVERAGE = 2.0
 
 
 class SeveralMachinesError(ValueError):
@@ -86,14 +95,14 @@ def parameters_of(parameters: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar],
 
 def of_record(record: Record) -> Iterator[Series]:
     """A series of one round for each metric of a record that is judged."""
-    windows = _windows(record)
+    windows, defined = _windows(record), definition_grounds(record)
     for name, metric in record.results.items():
         family = family_of(name, metric.unit, metric.provenance)
         if family is None:
             continue
         counted = family == "modelled" and is_counted(name) and not depends_on_data(record.workload.definition)
         exact = counted or family == "size"
-        grounds = grounds_of(record, family, metric.provenance, exact=exact)
+        grounds = grounds_of(record, family, metric.provenance, exact=exact, defined=defined)
         if family == "modelled" and metric.unit == "J":
             grounds |= table_of(record)
         if name.endswith(PER_SAMPLE):
@@ -117,15 +126,20 @@ def without_joules(record: Record) -> Gap | None:
     return Gap(key=key_of(record, JOULES), reason=unavailable(record))
 
 
-def seconds_of(record: Record) -> float:
-    """When it was written, in seconds since 1970."""
-    return dt.datetime.fromisoformat(record.created).timestamp()
+def seconds_of(created: str) -> float:
+    """When a record was written, in seconds since 1970."""
+    return dt.datetime.fromisoformat(created).timestamp()
 
 
 def commit_of(record: Record) -> str | None:
     """The commit that it is of; None where files differed from it, or nobody knows."""
-    git = (record.machine.model_extra or {}).get("git")
-    if not isinstance(git, Mapping) or git.get("dirty") or not isinstance(git.get("commit"), str):
+    return commit_in(record.machine.model_extra or {})
+
+
+def commit_in(machine: Mapping[str, Any]) -> str | None:
+    """The same, from what a record says of its machine."""
+    git = machine.get("git")
+    if not isinstance(git, dict) or git.get("dirty") or not isinstance(git.get("commit"), str):
         return None
     return str(git["commit"])
 
@@ -183,13 +197,24 @@ def _round(record: Record, name: str, metric: Metric, windows: Iterable[float], 
         values = tuple(value * scale for value in values)
     return Round(
         values=values or (metric.value,),
-        when=seconds_of(record),
+        when=seconds_of(record.created),
         pair=_pair(record),
         seed=record.seed,
         judged=samples_behind(metric) if name == "accuracy" else None,
         systematic=abs(metric.systematic / metric.value) if metric.systematic and metric.value else 0.0,
+        bounds=bounds_of(metric.value, metric.low, metric.high, metric.standard_uncertainty),
         flags=flags,
     )
+
+
+def bounds_of(
+    value: float, low: float | None, high: float | None, standard_uncertainty: float | None
+) -> tuple[float, float] | None:
+    """The interval that a result states; ±2 standard uncertainties where it has these alone."""
+    if low is not None and high is not None:
+        return (low, high) if low < high else None
+    reach = COVERAGE * (standard_uncertainty or 0.0)
+    return (value - reach, value + reach) if reach else None
 
 
 def _pair(record: Record) -> str | None:

@@ -1,7 +1,7 @@
 """The results of a repository: its records, and the results_dir of its asv.conf.json; each file is read once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from energybench.gating.asv_files import (
     read_tree,
 )
 from energybench.gating.commits import full_hash, shallow
-from energybench.gating.from_records import commit_of
+from energybench.gating.recorded import Found, Recorded, of_stored, read
+from energybench.gating.remembered import Memory, cache_file
 from energybench.gating.series import Trouble
 from energybench.store import Problem, Stored, iter_records
 
-CONFIGURATION = asv_configuration.NAMES[0]
 HASH = re.compile("[0-9a-f]{6,40}")
 SHALLOW = "this clone is shallow: git fetch --unshallow gets the commits that it lacks"
 
@@ -40,35 +40,53 @@ class Library:
         records: the folder of records of all machines.
         results: asv's results_dir; by default the one that asv.conf.json names.
         machine: the id or name of the machine whose results are taken; all where None.
+        remember: keep what was read of records for the next time.
     """
 
     def __init__(
-        self, *, repository: Path, records: Path, results: Path | None = None, machine: str | None = None
+        self,
+        *,
+        repository: Path,
+        records: Path,
+        results: Path | None = None,
+        machine: str | None = None,
+        remember: bool = False,
     ) -> None:
         self.repository, self.records, self.machine = repository, records, machine
-        self._results = results
+        self._results, self._remember = results, remember
         self._read: dict[Path, Result | Trouble] = {}
-        self._more: list[Stored] = []
+        self._more: list[Recorded] = []
         self._more_trees: list[Tree] = []
 
     @cached_property
-    def _found(self) -> tuple[list[Stored], tuple[Trouble, ...]]:
-        return read_records(self.records) if self.records.is_dir() else ([], ())
+    def found(self) -> Found:
+        """The records, and files among them that are none."""
+        if not self.records.is_dir():
+            return Found()
+        memory = Memory(cache_file(self.records, kind="records") if self._remember else None, self.records)
+        found = read(self.records, memory)
+        memory.keep()
+        return found
 
     @property
+    def recorded(self) -> Sequence[Recorded]:
+        """All records, each once."""
+        return self.found.records
+
+    @cached_property
     def stored(self) -> list[Stored]:
-        """All records."""
-        return self._found[0]
+        """All records, whole."""
+        return [one.stored() for one in self.recorded]
 
     def add(self, *stored: Stored, tree: Tree | None = None) -> None:
         """What was named beside the library's own: its noise is learnt from that as well."""
-        self._more += stored
+        self._more += map(of_stored, stored)
         if tree and tree.path.resolve() not in {one.path.resolve() for one in self.trees}:
             self._more_trees.append(tree)
 
-    def every_record(self) -> list[Stored]:
+    def every_record(self) -> list[Recorded]:
         """All records, each once, and those that were named beside."""
-        known = {(one.record.machine.id, one.record.id): one for one in (*self._more, *self.stored)}
+        known = {(one.machine[0], one.brief["id"]): one for one in (*self._more, *self.recorded)}
         return list(known.values())
 
     @property
@@ -79,7 +97,7 @@ class Library:
     @property
     def record_troubles(self) -> tuple[Trouble, ...]:
         """Files among the records that are none."""
-        return self._found[1]
+        return self.found.troubles
 
     @cached_property
     def tree(self) -> Tree | None:
@@ -91,7 +109,7 @@ class Library:
 
     def records_of(self, commit: str) -> list[Stored]:
         """The records of a commit with nothing changed."""
-        return [one for one in self.stored if commit_of(one.record) == commit]
+        return [one.stored() for one in self.recorded if one.commit == commit]
 
     def result(self, path: Path) -> Result | Trouble:
         """A result file, parsed the first time."""
@@ -122,8 +140,8 @@ class Library:
 
     def commits(self) -> list[str]:
         """The beginnings of the hashes of commits that have results, the newest record first."""
-        newest = sorted(self.stored, key=lambda one: one.record.created, reverse=True)
-        names = [commit[:8] for one in newest if (commit := commit_of(one.record))]
+        newest = sorted(self.recorded, key=lambda one: str(one.brief["created"]), reverse=True)
+        names = [one.commit[:8] for one in newest if one.commit]
         names += [path.name.split("-", 1)[0][:8] for path in (self.tree.every() if self.tree else ())]
         return list(dict.fromkeys(names))
 
@@ -131,7 +149,7 @@ class Library:
         """The commit that the beginning of a hash stands for among those with results, as git may not have them all."""
         if not HASH.fullmatch(text):
             return None
-        found = {commit for one in self.stored if (commit := commit_of(one.record)) and commit.startswith(text)}
+        found = {one.commit for one in self.recorded if one.commit and one.commit.startswith(text)}
         for path in self.tree.every() if self.tree else ():
             name = path.name.split("-", 1)[0]
             if (name.startswith(text) or text.startswith(name)) and isinstance(one := self.result(path), Result):
@@ -173,10 +191,9 @@ def results_dir(repository: Path) -> Path | None:
     if found is None:
         return None
     try:
-        values = asv_configuration.loaded(found)
+        return asv_configuration.results_dir(found)
     except ConfigurationError as error:
         raise SideError(f"{error}; correct it, or name the results_dir itself") from error
-    return found.parent / str(values.get("results_dir", "results"))
 
 
 def index_near(folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], tuple[Trouble, ...]]:

@@ -1,19 +1,19 @@
 """Every value that was ever measured of each series: what noise floors and histories are learnt from."""
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from energybench.gating import from_asv, from_records
+from energybench.gating import from_asv
 from energybench.gating.asv_files import Result
 from energybench.gating.asv_meaning import as_it_was
 from energybench.gating.asv_rows import Parameters, points_of
+from energybench.gating.errors import error_of_samples
+from energybench.gating.from_records import bounds_of, seconds_of
 from energybench.gating.library import Library
 from energybench.gating.remembered import Entry, Memory
-from energybench.gating.series import Family, Key, Round, Series, Trouble
+from energybench.gating.series import Family, Key, Trouble
 from energybench.model import Provenance
 
 LANES = ("machine", "environment", "quick", "seed", "dispatch", "measured by")
@@ -21,7 +21,10 @@ LANES = ("machine", "environment", "quick", "seed", "dispatch", "measured by")
 
 
 class Observation(NamedTuple):
-    """One value: of which commit, when, its standard error where it is known, what held beside it, what it warns of."""
+    """One value: of which commit, when, its standard error where it is known, what held beside it, what it warns of.
+
+    `bounds` is what a record states of a value whose windows do not scatter: an accuracy, an estimate, a model.
+    """
 
     commit: str
     when: float
@@ -29,6 +32,7 @@ class Observation(NamedTuple):
     error: float | None
     context: Mapping[str, str]
     flags: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,17 +86,26 @@ class _Reader:
 
     def add_records(self) -> None:
         """Each record is an observation of each of its metrics."""
-        for stored in self.library.every_record():
-            record, machine = stored.record, self.library.machine
-            commit = from_records.commit_of(record)
-            if commit is None or machine not in (None, record.machine.id, record.machine.name):
+        tracks: dict[int, list[Track]] = {}
+        contexts: dict[int, list[Mapping[str, str]]] = {}
+        for one in self.library.every_record():
+            commit, when = one.commit, seconds_of(one.brief["created"])
+            if commit is None or self.library.machine not in (None, *one.machine):
                 continue
-            for series in from_records.of_record(record):
-                only = series.rounds[0]
-                value = statistics.fmean(only.values)
-                context = self._one(from_records.context_of(record, series))
-                track = self.tracks.setdefault((series.key, series.provenance), _track(series))
-                track.observations.append(Observation(commit, only.when, value, error_of(only), context, only.flags))
+            judged, results = one.judged, one.brief["results"]
+            # What many records share is one object, so that each is looked at once.
+            if id(judged.series) not in tracks:
+                tracks[id(judged.series)] = [self._track(series) for series in judged.series]
+            if id(judged.contexts) not in contexts:
+                contexts[id(judged.contexts)] = list(map(self._one, judged.contexts))
+            told = zip(contexts[id(judged.contexts)], judged.values, judged.errors, judged.flags, strict=True)
+            for track, (context, value, error, flags) in zip(tracks[id(judged.series)], told, strict=True):
+                bounds = _stated(results[track.key.metric]) if error is None else None
+                track.observations.append(Observation(commit, when, value, error, context, tuple(flags), bounds))
+
+    def _track(self, series: Sequence[Any]) -> Track:
+        new = _track(series)
+        return self.tracks.setdefault((new.key, new.provenance), new)
 
     def _meaning(self, name: str, version: str, index: Mapping[str, Mapping[str, Any]]) -> from_asv.Meaning:
         place = (id(index), name, version)
@@ -145,7 +158,8 @@ def observe(library: Library, *, memory: Memory | None = None) -> Observed:
     """
     reader, dates = _Reader(library), {}
     for path, index in library.every_file():
-        entry = memory.get(path) if memory else None
+        known = memory.get(path) if memory else None
+        entry = known.own if known else None
         if entry is None:
             one = library.parsed(path)
             if isinstance(one, Trouble):
@@ -161,16 +175,8 @@ def observe(library: Library, *, memory: Memory | None = None) -> Observed:
     return Observed(tracks=tuple(reader.tracks.values()), dates=dates, troubles=tuple(reader.troubles))
 
 
-def error_of(one: Round) -> float | None:
-    """The standard error of a round's value by its own windows, or as asv summarised them."""
-    if len(one.values) > 1:
-        return error_of_samples(one.values)
-    return one.standard_error
-
-
-def error_of_samples(samples: Sequence[float]) -> float | None:
-    """The standard error of their mean; None for one."""
-    return statistics.stdev(samples) / math.sqrt(len(samples)) if len(samples) > 1 else None
+def _stated(result: Mapping[str, Any]) -> tuple[float, float] | None:
+    return bounds_of(result["value"], result.get("low"), result.get("high"), result.get("standard_uncertainty"))
 
 
 def lane_of(one: Observation) -> tuple[str, ...]:
@@ -178,15 +184,17 @@ def lane_of(one: Observation) -> tuple[str, ...]:
     return tuple(one.context.get(name, "") for name in LANES)
 
 
-def _track(series: Series) -> Track:
+def _track(series: Sequence[Any]) -> Track:
+    """The track of a series as `recorded.Judged` tells it."""
+    workload, parameters, metric, family, unit, provenance, higher_is_better, exact = series
     return Track(
-        key=series.key,
-        family=series.family,
-        unit=series.unit,
-        provenance=series.provenance,
-        higher_is_better=series.higher_is_better,
-        exact=series.exact,
-        margin=series.margin,
+        key=Key(workload=workload, parameters=tuple((name, value) for name, value in parameters), metric=metric),
+        family=family,
+        unit=unit,
+        provenance=provenance,
+        higher_is_better=higher_is_better,
+        exact=exact,
+        margin=None,
         recorded=True,
     )
 
