@@ -305,6 +305,13 @@ def report(
     ] = False,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="To serve on; 0 for any that is free.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Draw everything again, not only what changed.")] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Commit, branch or tag to compare with; by default the commit before head."),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="REF", help="What is compared; by default the newest commit with results.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Of the report, and what it is cited by.")] = None,
     author: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="'Family, Given', or a group; may be repeated.")
@@ -316,13 +323,15 @@ def report(
     from energybench.config import load_settings
 
     flags = {"records": records, "site": output, "title": title, "authors": author, "address": address}
-    wanted = Wanted(single_file=single_file, serve=serve, port=port, fresh=fresh)
+    wanted = Wanted(single_file=single_file, serve=serve, port=port, fresh=fresh, base=base, head=head)
     return build(load_settings(flags), wanted)
 
 
 @app.command()
 def figure(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="As --list prints it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME[/PANEL]]", help="As --list prints it; a panel alone after a slash.")
+    ] = None,
     records: Annotated[
         Path | None, typer.Argument(metavar="[RECORDS]", help="A folder of records, or one record.")
     ] = None,

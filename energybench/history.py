@@ -14,18 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import groupby, pairwise
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from energybench.gating.cautions import words_of
-from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled, told
+from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, told
 from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
+from energybench.gating.level_intervals import error_of_mean, intervals, mean_bounds, own_errors
 from energybench.gating.library import Library
 from energybench.gating.line import Laid, Line, Row, lay
 from energybench.gating.observed import Observation, Observed, Track, observe
 from energybench.gating.rules import Rules, absolute, path_of
+from energybench.gating.scales import scale_of
 from energybench.gating.series import Floor, Key, Series, Trouble
 
+Bounds: TypeAlias = tuple[float, float]
 EXACT_FAMILIES = ("modelled", "size")
 RULES = Rules()
 
@@ -42,6 +45,11 @@ class Change:
         old: level before, in `unit`.
         new: level from there on.
         change: new/old - 1; new - old where `absolute`; None where old is 0.
+        old_bounds: the 95 % interval of `old`, from how values lie about their levels and from their own errors, else
+            as records state it; None where nothing tells.
+        new_bounds: the same of `new`.
+        bounds: the same of `change`; None of what is exact.
+        exact: levels are numbers that the same work always gives.
         last: whether only the last commit shows it.
         creeping: how many steps, each within the margin, it is the sum of; 0 where it is one step. `after` and `old`
             are then of the level that was told last, `commit` is where the sum exceeded the margin.
@@ -62,6 +70,10 @@ class Change:
     change: float | None
     absolute: bool
     last: bool
+    old_bounds: Bounds | None = None
+    new_bounds: Bounds | None = None
+    bounds: Bounds | None = None
+    exact: bool = False
     creeping: int = 0
     cautions: tuple[str, ...] = ()
     cautions_before: tuple[str, ...] = ()
@@ -196,15 +208,22 @@ def _changes(
         return []
     series = _as_series(row.track, piece[-1].context)
     is_absolute, margin = absolute(series), RULES.margin(series, scattering=not series.exact)
-    numbers, back = scaled(values, absolute=is_absolute)
-    if series.exact or (series.family in EXACT_FAMILIES and margin == 0):
+    scale = scale_of(values, absolute=is_absolute)
+    is_exact = series.exact or (series.family in EXACT_FAMILIES and margin == 0)
+    if is_exact:
         found = exact_levels(values)
         levels, limit = found.levels, 0.0
     else:
+        numbers = [scale.of(value) for value in values]
         own = _noise(piece, series, floor_of, margin, is_absolute=is_absolute)
-        found = levels_of(numbers, noise_of(numbers, own), penalty(len(numbers), rows))
-        levels = tuple(back(one) for one in found.levels)
+        told_errors = [
+            error_of_mean([one.value for one in group], [one.error for one in group]) for _, group in commits
+        ]
+        errors = own_errors(values, told_errors, scale, floor_of(series))
+        found = levels_of(numbers, noise_of(numbers, own), penalty(len(numbers), rows), own=errors)
+        levels = tuple(scale.back(one) for one in found.levels)
         limit = margin
+    stated = [mean_bounds([one.bounds for one in group]) for _, group in commits]
     changes = []
     for one in told(found, levels, limit, is_absolute=is_absolute):
         places = line.rank[commits[one.after][0]], line.rank[commits[one.start][0]]
@@ -213,6 +232,8 @@ def _changes(
         changes.append(
             replace(
                 change,
+                **intervals(found, scale, stated, one.after, one.start),
+                exact=is_exact,
                 last=one.start == len(values) - 1,
                 creeping=one.creeping,
                 unmeasured=change.unmeasured - within,

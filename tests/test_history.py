@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from energybench import record as schema
 from energybench._commands.history import history as command
-from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, scaled
+from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty
 from energybench.gating.commits import CommitError
+from energybench.gating.level_intervals import intervals
 from energybench.gating.library import Library
+from energybench.gating.scales import scale_of
 from energybench.history import Change, History, history
 from energybench.store import Store
 
@@ -66,6 +68,9 @@ def test_a_step_of_30_percent_among_few_commits_is_named(tree: Any, levels: list
     assert one.direction == "worse"
     assert one.change == pytest.approx(0.3)
     assert (one.old, one.new) == pytest.approx((1.0, 1.3))
+    for bounds, value in ((one.old_bounds, 1.0), (one.new_bounds, 1.3), (one.bounds, 0.3)):
+        assert bounds is not None
+        assert bounds[0] < value < bounds[1]
     assert not one.last
 
 
@@ -97,6 +102,13 @@ def test_an_accuracy_that_falls_is_worse_and_one_that_rises_is_better(tree: Any)
 def test_any_difference_of_an_exact_series_is_a_change(tree: Any) -> None:
     measure(tree, [1e-6, 1.001e-6, 1.001e-6, 0.9e-6], MODELLED)
     assert named(seen(tree).changes) == [("commit 1", "worse"), ("commit 3", "better")]
+
+
+def test_levels_of_an_exact_series_are_said_to_be_exact_and_have_no_interval(tree: Any) -> None:
+    measure(tree, [1.0, 1.0, 1.000001], MODELLED)
+    (one,) = seen(tree).changes
+    assert one.exact
+    assert one.old_bounds is one.new_bounds is one.bounds is None
 
 
 def test_commits_that_were_not_measured_may_have_made_it(tree: Any) -> None:
@@ -301,9 +313,73 @@ def test_noise_is_at_least_what_successive_differences_show() -> None:
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=10), st.booleans())
 def test_scaled_values_come_back(values: list[float], absolute: bool) -> None:
-    numbers, back = scaled(values, absolute=absolute)
-    for value, number in zip(values, numbers, strict=True):
-        assert back(number) == pytest.approx(value, rel=1e-9, abs=1e-9)
+    scale = scale_of(values, absolute=absolute)
+    for value in values:
+        assert scale.back(scale.of(value)) == pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+def test_a_level_of_more_values_is_surer_and_all_levels_share_their_scatter() -> None:
+    found = levels_of([1.0, 3.0, 1.0, 3.0, 12.0], noise=1.0, penalty=10.0)
+    assert (found.starts, found.levels) == ((4,), (2.0, 12.0))
+    # Four squared deviations of 1 over 5 values less 2 levels.
+    scatter = (4 / 3) ** 0.5
+    assert found.errors == pytest.approx((scatter / 2, scatter))
+    assert found.degrees == 3
+
+
+def test_a_level_is_no_surer_than_its_values_are_by_themselves() -> None:
+    found = levels_of([1.0, 1.0, 5.0], noise=0.5, penalty=10.0, own=[0.3, 0.4, 0.2])
+    assert found.errors == pytest.approx((0.25, 0.2))
+    assert found.degrees == float("inf")
+
+
+def test_a_level_is_no_surer_than_what_all_its_values_share() -> None:
+    found = levels_of([1.0, 1.1, 5.0, 5.1], noise=0.1, penalty=10.0)
+    stated = [(0.5, 2.0), (0.6, 2.2), (2.5, 10.0), None]
+    told = intervals(found, scale_of([1.0, 5.1], absolute=True), stated, 1, 2)
+    assert told["old_bounds"] == pytest.approx((0.55, 2.1))
+    assert told["new_bounds"] == pytest.approx((5.05 - 4.3027 * 0.05, 5.05 + 4.3027 * 0.05), rel=1e-4)
+    low, high = told["bounds"]
+    # The error of each level is 0.05: the model that both share moves them alike.
+    assert (low, high) == pytest.approx((4.0 - 4.3027 * 0.05 * 2**0.5, 4.0 + 4.3027 * 0.05 * 2**0.5), rel=1e-4)
+
+
+def test_what_nothing_is_known_of_has_no_interval() -> None:
+    found = levels_of([1.0, 5.0], noise=0.5, penalty=1.0, own=[0.3, None])
+    assert found.errors == (0.3, None)
+    told = intervals(found, scale_of([1.0, 5.0], absolute=True), [None, None], 0, 1)
+    assert told == {"old_bounds": pytest.approx((1.0 - 1.96 * 0.3, 1.0 + 1.96 * 0.3), rel=1e-4)}
+
+
+@pytest.mark.parametrize(
+    ("values", "absolute", "change"),
+    [([2.0, 8.0], True, 6.0), ([2.0, 8.0], False, 3.0), ([-2.0, 8.0], False, -5.0), ([-2.0, -1.0], False, -0.5)],
+)
+def test_the_interval_of_a_change_is_on_its_scale_and_around_it(
+    values: list[float], absolute: bool, change: float
+) -> None:
+    scale = scale_of(values, absolute=absolute)
+    own = [scale.error(value, 0.03 * abs(value)) for value in values]
+    found = levels_of([scale.of(one) for one in values], noise=0.01, penalty=1.0, own=own)
+    low, high = intervals(found, scale, [None, None], 0, 1)["bounds"]
+    assert low < change < high
+    if not absolute and min(values) > 0:
+        assert (high + 1) / (change + 1) == pytest.approx((change + 1) / (low + 1))
+        assert (high + 1) / (change + 1) == pytest.approx(2.71828 ** (1.96 * 0.03 * 2**0.5), rel=1e-3)
+
+
+def test_intervals_of_changes_hold_the_truth_in_19_of_20_cases() -> None:
+    draw, held, count = random.Random(7), 0, 400
+    for _ in range(count):
+        values = [draw.gauss(10.0 if place < 6 else 14.0, 0.5) for place in range(12)]
+        found = levels_of(values, noise=0.5, penalty=12.0)
+        if found.starts == (6,):
+            low, high = intervals(found, scale_of(values, absolute=True), [None] * 12, 5, 6)["bounds"]
+            held += low <= 4.0 <= high
+        else:
+            count -= 1
+    assert count > 380
+    assert held / count == pytest.approx(0.95, abs=0.03)
 
 
 def merged(tree: Any, subject: str, branch: str) -> str:

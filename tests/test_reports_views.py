@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -36,10 +37,12 @@ from energybench.reports.views import (
     frontier,
     machines,
     noise,
+    part_looks,
     parts,
     power,
     relaxing,
     roofline,
+    row_names,
     scorecard,
     tradeoff,
     trend,
@@ -48,7 +51,7 @@ from energybench.reports.views import (
 )
 from energybench.reports.views.scatter import Spot
 from energybench.reports.views.seen import Seen
-from energybench.reports.views.view import MOST_ROWS, View, key_names, names
+from energybench.reports.views.view import MOST_ROWS, Link, View, key_names, names
 from energybench.reports.views.writing import write
 from energybench.store import Stored as Kept
 
@@ -298,7 +301,7 @@ def test_active_joules_below_zero_are_shown_as_they_are():
     split = parts.bars(a_record(joules=0.5e-4))[1]
     assert split.parts["active"] == pytest.approx(-0.5e-4)
     view = breakdown.view(kept(a_record(joules=0.5e-4)))
-    assert "active -50.0 µJ" in cells(view)
+    assert "active −50.0 µJ" in cells(view)
     assert view.figures is not None
     (axis,) = view.figures(False)["measured-static-and-active"].axes
     assert axis.get_xlim()[0] < 0
@@ -329,7 +332,7 @@ def test_a_hundred_parts_are_seven_and_the_rest_together():
     assert len(named) == parts.MOST_PARTS
     told = parts.gathered(many, named)
     assert math.fsum(told.values()) == pytest.approx(math.fsum(many.values()))
-    assert "93 other parts" in told
+    assert part_looks.OTHERS in told
 
 
 def test_windows_of_a_trace_lie_end_to_end_and_a_throttled_one_is_marked():
@@ -451,6 +454,23 @@ def test_what_did_not_move_is_folded_away():
     assert [text.get_text() for text in axis.texts] == ["worse · joules of w, n 2"]
 
 
+def test_a_point_that_head_did_not_measure_at_all_is_one_row_after_what_moved():
+    def missing(number: int, metric: str) -> Verdict:
+        key = Key(workload="w", parameters=(("n", number),), metric=metric)
+        return replace(verdict(number, "not measured", reason="new has no such series"), key=key, head=None)
+
+    partly = [missing(1, "seconds_per_sample"), verdict(1, "inconclusive", 0.2, low=-0.1, high=0.5)]
+    lost = [missing(2, "joules_per_sample"), missing(2, "seconds_per_sample"), missing(2, "accuracy")]
+    view = scorecard.view(judgement(*lost, *partly))
+    assert [(str(row[0]), row[1], row[-1]) for row in view.table.rows] == [
+        ("seconds of w, n 1", "not measured", "new has no such series"),
+        ("joules of w, n 1", "inconclusive", ""),
+        ("w, n 2", "not measured", "none of its 3 series: new has no such series"),
+    ]
+    assert len(view.frame()) == 5
+    assert "4 not measured" in view.answers
+
+
 def test_an_exact_change_weighs_what_it_is_of_its_margin_or_of_5_percent():
     assert changed.weight(verdict(1, "regression", 0.3, margin=0.1)) == pytest.approx(3.0)
     assert changed.weight(verdict(1, "regression", 0.3, margin=0.0)) == pytest.approx(6.0)
@@ -558,8 +578,8 @@ def stepped(count: int = 12) -> list[dict[str, Any]]:
 def test_a_series_that_changed_is_drawn_first_with_its_levels(library):
     view = trend.view(Seen(library(*stepped())))
     first = view.table.rows[0]
-    assert first[0] == "modelled joules of qnn-infer"
-    assert "+100 % worse at 00000000" in str(first[-1])
+    assert first[0] == (Link(text="modelled joules of qnn-infer", page="workload-qnn-infer.html"),)
+    assert "+100 % worse (exact) at " in str(first[-1])
     assert "git knows none of these commits, so they stand in the order of dates." in view.notes
     assert view.figures is not None
     (axis,) = view.figures(False)["01-modelled-joules-per-sample"].axes
@@ -677,7 +697,7 @@ def test_only_parameters_that_vary_are_in_a_name():
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end():
-    text = drawing.shortened("a" * 40 + "b" * 40, 21)
+    text = row_names.shortened("a" * 40 + "b" * 40, 21)
     assert text == "a" * 10 + "…" + "b" * 10
 
 

@@ -35,13 +35,13 @@ def draw(
     panel: str | None = None,
     dark: bool = False,
 ) -> int:
-    """Write one figure and print its path; of several panels each into a file of its own.
+    """Write one figure and print its path; of several panels, where no file is named, each into one of its own.
 
     Args:
-        name: of the figure, as `list_figures` prints it.
+        name: of the figure, as `list_figures` prints it; `frontier/measured` is its panel alone.
         settings: where the records are.
         kind: pdf, svg or png; by default the suffix of `output`, else pdf.
-        output: the file; panels go to files whose names begin like it. By default the name of the figure, here.
+        output: the file, for one panel. By default the names of the figure and of the panel, here.
         columns: of a paper with two: 1 for the width of one, 2 for that of both.
         workload: whose records; there may be one only where it is None.
         machine: the id or name of a machine, in the same way.
@@ -51,15 +51,17 @@ def draw(
     wanted = _format(kind, output)
     if columns not in WIDTHS:
         raise FigureError(f"a paper has no {columns} columns here; choose --columns 1 or 2")
+    name, panel = _named(name, panel)
     panels = _panels(name, settings, _read(settings), workload=workload, machine=machine, dark=dark)
     if panel is not None and panel not in panels:
         raise FigureError(f"{name} has no panel {panel!r} here; {suggest(panel, tuple(panels))}")
     chosen = panels if panel is None else {panel: panels[panel]}
-    target = output or Path(f"{name}.{wanted}")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if output and len(chosen) > 1:
+        names = ", ".join(f"{name}/{one}" for one in chosen)
+        raise FigureError(f"{name} has {len(chosen)} panels here, and {output} is one file; name one of {names}")
     for part, figure in chosen.items():
-        several = len(chosen) > 1
-        path = target.with_name(f"{target.stem}-{part}{target.suffix}") if several else target
+        path = output or Path(f"{name if len(panels) == 1 else f'{name}-{part}'}.{wanted}")
+        path.parent.mkdir(parents=True, exist_ok=True)
         console().print(paper.save(paper.fit(figure, columns), path, wanted, dark=dark), soft_wrap=True)
     return 0
 
@@ -72,9 +74,17 @@ def list_figures(settings: Settings) -> int:
         has = any(one.draw(group, False) for group in paper.groups(stored, trained=one.trained))
         drawn.add_row(one.name, one.shows, "yes" if has else "no")
     for name, view in _views(stored, settings).items():
-        drawn.add_row(name, view.answers, "no" if view.empty else "yes")
+        drawn.add_row(name, view.answers, "yes" if view.figures and not view.empty else "no")
     console().print(drawn)
     return 0
+
+
+def _named(name: str, panel: str | None) -> tuple[str, str | None]:
+    """A figure and its panel, which may stand after a slash."""
+    figure, slash, part = name.partition("/")
+    if slash and panel not in (None, part):
+        raise FigureError(f"{name} is one panel and --panel {panel} another; leave one of them out")
+    return figure, part if slash else panel
 
 
 def _format(kind: str | None, output: Path | None) -> paper.Format:

@@ -72,9 +72,10 @@ def _change_values(one: Change) -> dict[str, Any]:
         "commit": _commit_values(one.commit),
         "after": _commit_values(one.after),
         "unmeasured": one.unmeasured,
-        "old": one.old,
-        "new": one.new,
-        "change": one.change,
+        **_with_bounds("old", one.old, one.old_bounds),
+        **_with_bounds("new", one.new, one.new_bounds),
+        **_with_bounds("change", one.change, one.bounds),
+        "exact": one.exact or None,
         "absolute": one.absolute,
         "last": one.last,
         "creeping": one.creeping or None,
@@ -82,6 +83,11 @@ def _change_values(one: Change) -> dict[str, Any]:
         "cautions_before": list(one.cautions_before) or None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _with_bounds(name: str, value: float | None, bounds: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = bounds or (None, None)
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _step_values(one: Step) -> dict[str, Any]:

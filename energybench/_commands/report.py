@@ -27,12 +27,16 @@ class Wanted:
         serve: serve the site on loopback, and rebuild it when records arrive.
         port: to serve on.
         fresh: draw everything again.
+        base: what scorecards compare with, a commit, a branch or a tag; None for the commit before head.
+        head: what they compare; None for the newest commit of each machine.
     """
 
     single_file: Path | None = None
     serve: bool = False
     port: int | None = None
     fresh: bool = False
+    base: str | None = None
+    head: str | None = None
 
 
 def build(settings: Settings, wanted: Wanted | None = None) -> int:
@@ -76,8 +80,9 @@ def build_once(settings: Settings, where: "Places", wanted: Wanted) -> frames.Fo
     gc.set_threshold(50_000, 50, 50)
     about = About(title=settings.title, authors=settings.authors, address=settings.address)
     with _progress() as tell:
-        evidence = Evidence(where)
-        site_builder.write(evidence, settings.site, about=about, fresh=wanted.fresh, say=tell)
+        evidence = Evidence(where, base=wanted.base, head=wanted.head)
+        evidence.check()
+        site_builder.write(evidence, settings.site, about=about, fresh=wanted.fresh, wait=wanted.serve, say=tell)
         if wanted.single_file:
             tell(str(wanted.single_file))
             single_file.single(settings.site, wanted.single_file)

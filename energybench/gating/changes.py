@@ -6,7 +6,8 @@ al., JMLR 20, 2019): a change is kept when it lowers the squared, noise-scaled d
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -30,11 +31,20 @@ class Levels:
         starts: where each piece but the first begins.
         levels: of each piece, on the scale of the values.
         outliers: values that belong to no piece.
+        errors: the standard error of each level, from how values lie about theirs and from their own; None where
+            neither is known.
+        degrees: of freedom that the scatter about all levels is known with; `math.inf` where it is not used.
     """
 
     starts: tuple[int, ...]
     levels: tuple[float, ...]
     outliers: tuple[int, ...] = ()
+    errors: tuple[float | None, ...] = ()
+    degrees: float = math.inf
+
+    def piece_of(self, place: int) -> int:
+        """The number of the piece that a value which is no outlier belongs to."""
+        return bisect_right(self.starts, place)
 
 
 def penalty(values: int, series: int) -> float:
@@ -56,13 +66,14 @@ def exact_levels(values: Sequence[float]) -> Levels:
     return Levels(starts=tuple(starts), levels=tuple(values[number] for number in (0, *starts)))
 
 
-def levels_of(values: Sequence[float], noise: float, penalty: float) -> Levels:
+def levels_of(values: Sequence[float], noise: float, penalty: float, *, own: Sequence[float | None] = ()) -> Levels:
     """The pieces of noisy values; a single value that stands out between two equal levels, or before one, is none.
 
     Args:
         values: in the order of commits.
         noise: standard deviation of one of them.
         penalty: what a change must lower the squared deviations by, in units of the noise.
+        own: the standard error of each value by itself; None where it is not known.
     """
     kept = list(range(len(values)))
     outliers: list[int] = []
@@ -73,8 +84,35 @@ def levels_of(values: Sequence[float], noise: float, penalty: float) -> Levels:
             break
         outliers.append(kept.pop(spike))
     bounds = [0, *starts, len(kept)]
-    levels = [statistics.fmean([values[number] for number in kept[low:high]]) for low, high in pairwise(bounds)]
-    return Levels(starts=tuple(kept[one] for one in starts), levels=tuple(levels), outliers=tuple(sorted(outliers)))
+    pieces = [kept[low:high] for low, high in pairwise(bounds)]
+    levels = [statistics.fmean([values[number] for number in piece]) for piece in pieces]
+    errors, degrees = _errors(values, pieces, levels, own)
+    return Levels(
+        starts=tuple(kept[one] for one in starts),
+        levels=tuple(levels),
+        outliers=tuple(sorted(outliers)),
+        errors=errors,
+        degrees=degrees,
+    )
+
+
+def _errors(
+    values: Sequence[float], pieces: Sequence[Sequence[int]], levels: Sequence[float], own: Sequence[float | None]
+) -> tuple[tuple[float | None, ...], float]:
+    """Standard errors of levels: of the scatter that all pieces share, and at least what values say themselves."""
+    about = [(values[number] - level) ** 2 for piece, level in zip(pieces, levels, strict=True) for number in piece]
+    degrees = len(about) - len(levels)
+    scatter = math.sqrt(math.fsum(about) / degrees) if degrees else 0.0
+    errors: list[float | None] = []
+    shared = False
+    for piece in pieces:
+        told = [own[number] for number in piece] if own else [None]
+        known = [error for error in told if error is not None]
+        stated = math.hypot(*known) / len(piece) if len(known) == len(piece) else 0.0
+        drawn = scatter / math.sqrt(len(piece))
+        shared = shared or drawn > stated
+        errors.append(max(drawn, stated) or None)
+    return tuple(errors), float(degrees) if shared else math.inf
 
 
 def _starts(values: Sequence[float], noise: float, penalty: float) -> list[int]:
@@ -106,16 +144,6 @@ def _spike(values: Sequence[float], starts: Sequence[int]) -> int | None:
         if abs(after - before) < step / 2:
             return low
     return None
-
-
-def scaled(values: Sequence[float], *, absolute: bool) -> tuple[list[float], Callable[[float], float]]:
-    """Values on the scale that they are judged on, and the way back: as they are, logs, or in units of the largest."""
-    if absolute:
-        return list(values), lambda value: value
-    if min(values) > 0:
-        return [math.log(value) for value in values], math.exp
-    unit = max(abs(value) for value in values) or 1.0
-    return [value / unit for value in values], lambda value: value * unit
 
 
 def _differ(old: float, new: float) -> bool:

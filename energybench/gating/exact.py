@@ -9,6 +9,7 @@ from energybench.gating.effects import TINY
 from energybench.gating.joining import Joined, verdict
 from energybench.gating.rules import Rules, absolute
 from energybench.gating.series import Series
+from energybench.gating.summary import summary
 from energybench.gating.verdicts import Verdict, Word
 
 
@@ -85,8 +86,16 @@ def exactly(joined: Joined, counts: Sequence[Count], rules: Rules) -> Verdict:
         margin=margin,
         reason="; ".join(filter(None, reasons)),
     )
-    several = len(counts) > 1 or shown.numbers > 1
-    return replace(found, base=shown.old, head=shown.new) if several else found
+    told = [summary(_of_seed(base, shown.seed, shown.old)), summary(_of_seed(head, shown.seed, shown.new))]
+    return replace(
+        found, base=shown.old, head=shown.new, base_bounds=told[0].bounds, head_bounds=told[1].bounds, exact=True
+    )
+
+
+def _of_seed(series: Series, seed: int | None, number: float) -> Series:
+    """The series with the rounds that gave this number at this seed."""
+    rounds = tuple(one for one in series.rounds if seed in (None, one.seed) and number in one.values)
+    return replace(series, rounds=rounds)
 
 
 def _word(most: float, least: float, margin: float) -> Word:

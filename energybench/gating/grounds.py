@@ -18,14 +18,24 @@ LONGEST = 32
 ON_THE_MACHINE: tuple[Family, ...] = ("joules", "traffic", "seconds")
 
 
-def grounds_of(record: Record, family: Family, provenance: Provenance, *, exact: bool) -> dict[str, str]:
-    """The grounds of one metric of a record; what the record does not tell is absent."""
+def grounds_of(
+    record: Record, family: Family, provenance: Provenance, *, exact: bool, defined: Mapping[str, str]
+) -> dict[str, str]:
+    """The grounds of one metric of a record; what the record does not tell is absent.
+
+    Args:
+        record: with the metric.
+        family: of the metric.
+        provenance: of the metric.
+        exact: whether equal work gives an equal number.
+        defined: what `definition_grounds` gives, which all metrics of the record share.
+    """
     work = record.workload
     found = {
         "protocol": str(record.protocol.version),
         "workload version": str(work.version),
         "quick": "yes" if record.quick else "no",
-        **_definition(_defining(work.definition)),
+        **defined,
     }
     if record.target is not None:
         found["energy to accuracy"] = f"{record.target.accuracy:g}"
@@ -42,6 +52,12 @@ def grounds_of(record: Record, family: Family, provenance: Provenance, *, exact:
         found |= {"torch": torch_version(record), "dispatch": dispatch(record)}
         found |= {"seed": str(record.seed)} if exact else {}
     return found
+
+
+def definition_grounds(record: Record) -> dict[str, str]:
+    """What was done, each part under its own name, so that a difference can be named."""
+    leaves = _leaves(_defining(record.workload.definition))
+    return {f"{DEFINITION}{name}": _short(value) for name, value in leaves}
 
 
 def table_of(record: Record) -> dict[str, str]:
@@ -128,11 +144,6 @@ def _settings(record: Record) -> dict[str, str]:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _definition(values: Mapping[str, Any]) -> dict[str, str]:
-    """What was done, each part under its own name, so that a difference can be named."""
-    return {f"{DEFINITION}{name}": _short(value) for name, value in _leaves(values)}
 
 
 def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

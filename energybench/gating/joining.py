@@ -1,6 +1,5 @@
 """Before anything is tested: what one side lacks, what is refused, and what differs beside the values."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from energybench.gating.from_asv import DESCRIBED, UNKNOWN_DISPATCH
 from energybench.gating.plausible import impossible
 from energybench.gating.rules import ASKED_FOR, Rules, absolute
 from energybench.gating.series import Key, Series, Side
+from energybench.gating.summary import Summary, summary
 from energybench.gating.verdicts import Verdict, Word
 
 SEED = "seed"
@@ -112,7 +112,7 @@ def verdict(base: Series | None, head: Series | None, word: Word, **more: Any) -
     """A verdict with what the two series say of themselves."""
     one = base or head
     assert one is not None
-    value, spread = _summary(head) if head else (None, None)
+    old, new = (summary(side) if side else Summary() for side in (base, head))
     return Verdict(
         key=one.key,
         family=one.family,
@@ -121,9 +121,12 @@ def verdict(base: Series | None, head: Series | None, word: Word, **more: Any) -
         higher_is_better=one.higher_is_better,
         absolute=absolute(one),
         word=word,
-        base=_summary(base)[0] if base else None,
-        head=value,
-        spread=spread,
+        base=old.value,
+        head=new.value,
+        base_bounds=old.bounds,
+        head_bounds=new.bounds,
+        exact=all(told.exact for told, side in ((old, base), (new, head)) if side),
+        spread=new.spread,
         **more,
     )
 
@@ -156,20 +159,6 @@ def _gap(key: Key, gaps: Mapping[Key, str]) -> str | None:
         return None
     whole = (replace(key, metric=name) for name in WHOLE_POINT)
     return next((gaps[one] for one in (key, *whole) if one in gaps), None)
-
-
-def _summary(series: Series) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of its rounds, or of the values of a single one."""
-    rounds = series.rounds
-    values = rounds[0].values if len(rounds) == 1 else [sum(one.values) / len(one.values) for one in rounds]
-    if not values:
-        return None, None
-    mean = sum(values) / len(values)
-    if not math.isfinite(mean):
-        return None, None
-    squares = sum([(value - mean) * (value - mean) for value in values])
-    known = len(values) > 1 and math.isfinite(squares)
-    return mean, math.sqrt(squares / (len(values) - 1)) if known else None
 
 
 def _better(series: Series) -> str:

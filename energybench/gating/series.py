@@ -48,6 +48,8 @@ class Round:
         systematic: relative standard uncertainty that all rounds of this machine share (gain); 0 where not stated.
         standard_error: of a single value that stands for `count` samples which were not kept (asv's summary).
         count: how many those were.
+        bounds: the interval that the source itself states, of what is estimated or modelled its whole range; None where
+            it states none.
         flags: warnings of the record and of its windows (`below-resolution`, `throttled` …), and `not-quiet` where the
             machine was not quiet.
     """
@@ -60,6 +62,7 @@ class Round:
     systematic: float = 0.0
     standard_error: float | None = None
     count: int | None = None
+    bounds: tuple[float, float] | None = None
     flags: tuple[str, ...] = ()
 
 

@@ -30,6 +30,10 @@ class Verdict:
     Attributes:
         base: mean of base's rounds, in `unit`; None where base has none.
         head: the same of head.
+        base_bounds: an interval of base: 95 % where rounds or windows give one, the whole range of what is estimated or
+            modelled; None where it has none.
+        head_bounds: the same of head.
+        exact: base and head are counts that need no interval: the same work gives the same number.
         change: head/base - 1, or head - base where `absolute`; None where it has no number. `low`, `high` bound it.
         margin: how much worse it may be, a share or a difference.
         p: one-sided, of head being worse; None where nothing was tested.
@@ -49,6 +53,9 @@ class Verdict:
     word: Word
     base: float | None = None
     head: float | None = None
+    base_bounds: tuple[float, float] | None = None
+    head_bounds: tuple[float, float] | None = None
+    exact: bool = False
     absolute: bool = False
     change: float | None = None
     low: float | None = None

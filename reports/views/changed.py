@@ -1,20 +1,22 @@
-"""The newest commit of a machine judged against the one before it, and the order in which people want to read it."""
+"""Two commits of a machine judged, the newest against the one before it or others, in the order that people want."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from energybench.gate import judge
 from energybench.gating.asv_files import Result, Tree
 from energybench.gating.floors import floors
 from energybench.gating.from_asv import from_asv
-from energybench.gating.from_records import commit_of, from_records
+from energybench.gating.from_records import from_records
 from energybench.gating.library import Library
 from energybench.gating.line import Line
 from energybench.gating.observed import Observed, observe
+from energybench.gating.recorded import Recorded
 from energybench.gating.rules import SCATTERING, Rules
 from energybench.gating.series import Floor, Series, Side
 from energybench.gating.sides import interleaved
 from energybench.gating.verdicts import Judgement, Verdict
-from energybench.store import Stored
+from energybench.reports.views.pair import Pair, impossible
 
 RULES = Rules(allow=frozenset({"simulated"}))
 """A report shows what a simulated machine says, with its mark; estimates are left out as in the gate."""
@@ -32,6 +34,7 @@ ORDER = (
 )
 SHORT = 8
 """Letters of a commit in the names of asv's files."""
+NEWEST = Pair()
 FOLDED = ("pass", "left out", "new")
 
 
@@ -42,6 +45,7 @@ def newest_against_before(
     line: Line | None = None,
     floor_of: Callable[[Series], Floor | None] | None = None,
     rules: Rules = RULES,
+    pair: Pair = NEWEST,
 ) -> dict[str, Judgement]:
     """Of each machine with results of two commits at least the newest against the one before it, by the machine's id.
 
@@ -53,49 +57,61 @@ def newest_against_before(
         line: its commits, where they were laid already.
         floor_of: the noise of a series, where it was learnt already.
         rules: what it is judged by.
+        pair: commits to compare instead; machines without results of both are left out.
+
+    Raises:
+        PairError: no machine has results of both commits that were asked for.
     """
     seen = observed or observe(library)
     line, floor_of = line or Line(library.repository, "HEAD", seen), floor_of or floors(library, seen)
     found = {}
-    known = {name for one in library.stored for name in (one.record.machine.id, one.record.machine.name)}
-    for machine, sides in _asv_sides(library, line).items():
+    known = {name for one in library.recorded for name in one.machine}
+    for machine, sides in _asv_sides(library, line, pair).items():
         if machine not in known:
             found[machine] = judge(*sides, rules, floors=floor_of)
-    for machine in sorted({one.record.machine.id for one in library.stored}):
-        own = [one for one in library.stored if one.record.machine.id == machine]
-        commits = sorted(
-            {name for one in own if (name := commit_of(one.record)) in line.rank and name},
-            key=lambda name: line.rank[name],
-        )
-        if library.machine in (None, machine, own[0].record.machine.name) and len(commits) > 1:
-            base, head = interleaved(*(_side(own, commit, machine) for commit in commits[-2:]))
+    for machine in sorted({one.machine[0] for one in library.recorded}):
+        own = [one for one in library.recorded if one.machine[0] == machine]
+        commits = pair.of({one.commit for one in own if one.commit}, line.rank)
+        if library.machine in (None, *own[0].machine) and commits:
+            base, head = interleaved(*(_side(own, commit, machine, pair) for commit in commits))
             found[machine] = judge(base, head, rules, floors=floor_of)
+    if pair.commits and not found:
+        raise impossible(library, pair)
     return found
 
 
-def _asv_sides(library: Library, line: Line) -> dict[str, tuple[Side, Side]]:
-    """The last two commits of each machine in asv's results, the older one first."""
+def _asv_sides(library: Library, line: Line, pair: Pair) -> dict[str, tuple[Side, Side]]:
+    """The two commits of each machine in asv's results, base first."""
     tree, found = library.tree, {}
     short = {one.hash[:SHORT]: one.hash for one in line.commits}
     for machine, files in (tree.files if tree else {}).items():
-        own: dict[str, list[Result]] = {}
-        newest = sorted(files, key=lambda file: line.rank.get(short.get(file.name[:SHORT], ""), -1))
-        for file in reversed(newest):
-            one = library.result(file)
-            if isinstance(one, Result) and one.commit in line.rank:
-                own.setdefault(one.commit, []).append(one)
-            if len(own) > 2:
-                break
-        commits = sorted(own, key=line.rank.__getitem__)[-2:]
-        if len(commits) == 2 and tree:
-            base, head = (_asv_side(commit, own[commit], tree) for commit in commits)
+        ranks = {file: line.rank.get(short.get(file.name[:SHORT], ""), -1) for file in files}
+        own = _results(library, ranks, line, pair)
+        commits = pair.of(own.keys(), line.rank)
+        if commits and tree:
+            base, head = (_asv_side(commit, own[commit], tree, pair) for commit in commits)
             found[machine] = interleaved(base, head)
     return found
 
 
-def _asv_side(commit: str, results: Sequence[Result], tree: Tree) -> Side:
+def _results(library: Library, ranks: Mapping[Path, int], line: Line, pair: Pair) -> dict[str, list[Result]]:
+    """By commit a machine's results of those that were asked for, and of the newest ones up to head."""
+    wanted = {one[:SHORT] for one in pair.commits}
+    last = line.rank.get(pair.head, -2) if pair.head else len(line.commits)
+    chosen = [file for file in ranks if ranks[file] <= last or file.name[:SHORT] in wanted]
+    own: dict[str, list[Result]] = {}
+    for file in sorted(chosen, key=lambda file: (file.name[:SHORT] in wanted, ranks[file]), reverse=True):
+        one = library.result(file)
+        if isinstance(one, Result) and (one.commit in line.rank or one.commit in pair.commits):
+            own.setdefault(one.commit, []).append(one)
+        if len(own) > 2 + len(wanted):
+            break
+    return own
+
+
+def _asv_side(commit: str, results: Sequence[Result], tree: Tree, pair: Pair) -> Side:
     told = from_asv(results, tree.index)
-    return Side(name=commit[:8], commit=commit, series=told.series, gaps=told.gaps, troubles=told.troubles)
+    return Side(name=pair.name(commit), commit=commit, series=told.series, gaps=told.gaps, troubles=told.troubles)
 
 
 def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -134,6 +150,6 @@ def counts(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
     return {name: words.count(name) for name in ORDER if name in words}
 
 
-def _side(stored: Sequence[Stored], commit: str, machine: str) -> Side:
-    found = from_records([one for one in stored if commit_of(one.record) == commit], machine=machine)
-    return Side(name=commit[:8], commit=commit, series=found.series, gaps=found.gaps, troubles=found.troubles)
+def _side(recorded: Sequence[Recorded], commit: str, machine: str, pair: Pair) -> Side:
+    found = from_records([one.stored() for one in recorded if one.commit == commit], machine=machine)
+    return Side(name=pair.name(commit), commit=commit, series=found.series, gaps=found.gaps, troubles=found.troubles)

@@ -3,11 +3,44 @@
 from collections.abc import Sequence
 
 from energybench.history import Change
-from energybench.reports.numbers import quantity, short
+from energybench.reports.numbers import EXACT, UNKNOWN, short
+from energybench.reports.pages import commit_page
+from energybench.reports.views import trend_figure
 from energybench.reports.views.seen import Seen
-from energybench.reports.views.view import Cell, Table, View, cut, framed, key_names, shown
+from energybench.reports.views.view import (
+    Cell,
+    Table,
+    View,
+    changed,
+    cut,
+    framed,
+    joined,
+    key_names,
+    linked,
+    shown,
+)
 
-COLUMNS = ("commit", "after", "workload", "metric", "label", "direction", "provenance", "unit", "old", "new", "change")
+COLUMNS = (
+    "commit",
+    "after",
+    "workload",
+    "metric",
+    "label",
+    "direction",
+    "provenance",
+    "unit",
+    "old",
+    "old.low",
+    "old.high",
+    "new",
+    "new.low",
+    "new.high",
+    "change",
+    "change.low",
+    "change.high",
+    "exact",
+)
+HEADINGS = ("Commit", "Series", "Was it", "Before", "After", "Change")
 QUIET = "No series has changed by more than its margin."
 EMPTY = (
     "There are no results of two commits yet. Run the same workload at another commit with nothing uncommitted, as "
@@ -20,19 +53,26 @@ def view(seen: Seen | None) -> View:
 
     Columns of its data: commit (the first with the new level), after (the last measured before it), workload, metric,
     label (workload, parameters, metric), direction (worse or better, in the metric's own), provenance, unit, old and
-    new (levels), change (new/old - 1, or new - old of an accuracy).
+    new (levels), change (new/old - 1, or new - old of an accuracy), each with `.low` and `.high` (95 %, from how values
+    lie about their levels and from their own errors; absent where neither is known); exact (needs no interval: the same
+    work gives the same number).
     """
     found = seen.found if seen else None
     newest = _newest(found.changes) if found else []
     names = key_names(one.track.key for one in seen.curves) if seen else {}
-    rows, notes = cut([row(one, names[one.key]) for one in newest], "changes")
+    told = (
+        [row(one, names[one.key], page=seen.page(one.key), commit=commit_page(one.commit.hash)) for one in newest]
+        if seen
+        else []
+    )
+    rows, notes = cut(told, "changes")
     return View(
         name="changes",
         title="Changes by commit",
         answers="Which commit made which series worse or better, each in its own direction?",
         table=Table(
             caption="Changes beyond the margin of their series, the newest commit first",
-            headings=("Commit", "Series", "Was it", "Before", "After", "Change"),
+            headings=HEADINGS,
             rows=rows,
         ),
         frame=framed(COLUMNS, [_data(one) for one in newest]),
@@ -51,29 +91,37 @@ def _newest(changes: Sequence[Change]) -> list[Change]:
     return sorted(changes, key=order)
 
 
-def row(one: Change, name: str) -> tuple[Cell, ...]:
-    """Commit, series, direction, levels before and after, and how large the change is."""
+def row(one: Change, name: str, *, page: str | None = None, commit: str | None = None) -> tuple[Cell, ...]:
+    """Commit, series, direction, levels before and after, and how large the change is; `HEADINGS` are of these.
+
+    Args:
+        one: the change.
+        name: of its series.
+        page: that the name leads to.
+        commit: the page that the commit leads to.
+    """
     lane = "".join(f", {what} {value}" for what, value in one.lane.items() if value)
     unsure = f" (or one of {one.unmeasured} unmeasured before it)" if one.unmeasured else ""
     unsure += f" ({one.warned})" if one.warned else ""
-    commit = f"{one.commit.hash[:8]} {one.commit.subject}".strip()
-    before, after = (shown(value, _unit(one), one.provenance) for value in (one.old, one.new))
+    unit, otherwise = _unit(one), EXACT if one.exact else UNKNOWN
+    before, after = (
+        shown(value, unit, one.provenance, bounds, otherwise=otherwise)
+        for value, bounds in ((one.old, one.old_bounds), (one.new, one.new_bounds))
+    )
     word = f"{one.direction}, last commit only" if one.last else one.direction
-    return f"{commit}{unsure}", f"{name}{lane}", word, before, after, _size(one)
+    link = linked(f"{one.commit.hash[:8]} {one.commit.subject}".strip(), commit)
+    return joined(link, unsure), joined(linked(name, page), lane), word, before, after, _size(one, otherwise)
 
 
 def _unit(one: Change) -> str:
     return "%" if one.absolute and one.unit in ("1", "") else short(one.unit)
 
 
-def _size(one: Change) -> str:
+def _size(one: Change, otherwise: str) -> Cell:
     """`+12 %` of what it was, or `-3 points` of an accuracy."""
     if one.change is None:
         return "from 0"
-    if not one.absolute:
-        return f"{100 * one.change:+.3g} %".replace("-", "−")
-    amount = f"{100 * abs(one.change):.3g} points" if _unit(one) == "%" else quantity(abs(one.change), _unit(one))
-    return f"{'−' if one.change < 0 else '+'}{amount}"
+    return changed(one.change, one.bounds, trend_figure.change_unit(one), one.provenance, otherwise=otherwise)
 
 
 def _data(one: Change) -> dict[str, object]:
@@ -88,5 +136,9 @@ def _data(one: Change) -> dict[str, object]:
         "unit": one.unit,
         "old": one.old,
         "new": one.new,
+        "exact": one.exact,
     }
+    for name, bounds in (("old", one.old_bounds), ("new", one.new_bounds), ("change", one.bounds)):
+        if bounds is not None:
+            told |= {f"{name}.low": bounds[0], f"{name}.high": bounds[1]}
     return told if one.change is None else told | {"change": one.change}

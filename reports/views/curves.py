@@ -8,19 +8,30 @@ from statistics import fmean
 from typing import NamedTuple
 
 from energybench.gating.commits import Commit
+from energybench.gating.level_intervals import error_of_mean, mean_bounds, wider
 from energybench.gating.line import Laid, Row
 from energybench.gating.observed import Observation, Track
 from energybench.history import Change, History
 
 
 class Value(NamedTuple):
-    """One commit's value: its place among commits with results, mean, and standard error where it is known."""
+    """One commit's value: its place among commits with results, mean, and standard error where it is known.
+
+    `stated` is the interval that its records state of what they share: a test set, the model of an estimate.
+    """
 
     place: int
     commit: str
     value: float
     error: float | None
     values: int
+    stated: tuple[float, float] | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Its interval: ±2 standard errors, and at least as stated; None where neither is known."""
+        drawn = (self.value - 2 * self.error, self.value + 2 * self.error) if self.error else None
+        return wider(drawn, self.stated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +115,13 @@ def _curve(row: Row, changes: Sequence[Change], places: Mapping[str, int]) -> Cu
 def _values(piece: Sequence[Observation], places: Mapping[str, int]) -> list[Value]:
     """The mean of each commit, and its standard error by what its results say of themselves."""
     if len({one.commit for one in piece}) == len(piece):
-        return [Value(places[one.commit], one.commit, one.value, one.error, 1) for one in piece]
+        return [Value(places[one.commit], one.commit, one.value, one.error, 1, one.bounds) for one in piece]
     found = []
     for commit, group in groupby(piece, key=lambda one: one.commit):
         own = list(group)
-        errors = [one.error for one in own]
-        known = [error for error in errors if error is not None]
-        error = math.hypot(*known) / len(known) if known and len(known) == len(errors) else None
+        error = error_of_mean([one.value for one in own], [one.error for one in own])
         mean = fmean(one.value for one in own)
-        found.append(Value(place=places[commit], commit=commit, value=mean, error=error, values=len(own)))
+        found.append(Value(places[commit], commit, mean, error, len(own), mean_bounds([one.bounds for one in own])))
     return found
 
 

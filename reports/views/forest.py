@@ -57,7 +57,7 @@ def figure(own: Sequence[Verdict], names: Mapping[Key, str], *, dark: bool) -> "
         entries = [Line2D([], [], marker=marker, color=ink, linestyle="-", markersize=7, label=name)]
         if any(one.margin for one in own):
             entries.append(Line2D([], [], marker="|", color=muted, linestyle="", markersize=11, mew=2, label="margin"))
-        row_fit(figure, len(places), entries, dark=dark)
+        row_fit(figure, entries, dark=dark)
     return figure
 
 

@@ -1,16 +1,32 @@
 """What changed against a baseline, the surest regressions first; what did not move is folded away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from energybench.gating.series import Key
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.reports.figures import KINDS
-from energybench.reports.numbers import Shown, short
+from energybench.reports.numbers import EXACT, UNKNOWN, short
 from energybench.reports.views import forest
 from energybench.reports.views.changed import counts, folded, ordered, weight, word
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.seen import Seen
-from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, machine_name, shown
+from energybench.reports.views.view import (
+    MOST_ROWS,
+    Cell,
+    Table,
+    View,
+    changed,
+    cut,
+    framed,
+    key_names,
+    linked,
+    machine_name,
+    shown,
+    spoken,
+)
+from energybench.reports.views.why import why
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +39,12 @@ COLUMNS = (
     "unit",
     "verdict",
     "base",
+    "base.low",
+    "base.high",
     "head",
+    "head.low",
+    "head.high",
+    "exact",
     "change",
     "change.low",
     "change.high",
@@ -38,7 +59,9 @@ SPOKEN = {"regression": "worse", "improvement": "better", "suspect": "worse at f
 MOVED = ("regression", "accepted", "suspect", "improvement", "inconclusive")
 CAPTION = (
     "Change of head against base, with the bounds that the gate goes by. Filled marks are certain, hollow ones "
-    "are not; the upright line is the margin, on the side that is worse."
+    "are not; the upright line is the margin, on the side that is worse. In the table below base and head have their "
+    "intervals: 95 %, and of what is estimated or modelled the whole range. What is exact has none: the same work "
+    "gives the same number."
 )
 EMPTY = (
     "There is nothing to compare yet: it takes records of two commits on one machine, with nothing uncommitted. Run "
@@ -46,24 +69,44 @@ EMPTY = (
 )
 
 
-def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "") -> View:
+def view(
+    judgement: Judgement | None,
+    *,
+    name: str = "scorecard",
+    where: str = "",
+    page: Callable[[Key], str | None] = lambda _: None,
+    known: Collection[Path] = (),
+    notes: Sequence[str] = (),
+) -> View:
     """The scorecard of a judgement.
 
     Columns of its data, a row a series: series, workload, metric, provenance, unit; verdict; base and head (means, in
-    that unit); change (head/base - 1, or head - base where `absolute`) with `.low` and `.high`; higher_is_better;
-    margin; weight (change over half the width of its interval, of what is exact over its margin); rounds; reason.
+    that unit) with `.low` and `.high` (95 %; of what is estimated or modelled the whole range; absent where nothing
+    tells); exact (a count, which needs none); change (head/base - 1, or head - base where `absolute`) with `.low` and
+    `.high`; higher_is_better; margin; weight (change over half the width of its interval, of what is exact over its
+    margin); rounds; reason.
 
     Args:
         judgement: of base and head; None where there are not two.
         name: of its files, where a page has several.
         where: the machine, in words, for the heading.
+        page: the file of the page of a series; None where it has none.
+        known: files that the front page tells of, and this view need not.
+        notes: what else a reader must know.
     """
     if judgement is None:
         return View(name=name, title=_title(where), answers=_ANSWERS, frame=framed(COLUMNS, ()), empty=EMPTY)
     told = ordered(judgement.verdicts)
     names = key_names(one.key for one in told)
+
+    def row(one: Verdict) -> tuple[Cell, ...]:
+        return (linked(names[one.key], page(one.key)), *_cells(one))
+
     panels = _panels([one for one in told if one.change is not None and word(one) in MOVED])
-    listed, notes = cut([_row(one, names[one.key]) for one in told if not folded(one)], "series that moved or are open")
+    missing = _missing_points(told)
+    rows = [row(one) for one in told if not folded(one) and _point(one) not in missing]
+    rows += [_missing_row(own, names, page) for own in missing.values()]
+    listed, left = cut(rows, "rows of what moved or is open")
     quiet = [one for one in told if folded(one)]
 
     def draw(dark: bool) -> "dict[str, Figure]":
@@ -81,14 +124,15 @@ def view(judgement: Judgement | None, *, name: str = "scorecard", where: str = "
             headings=("Series", "Verdict", "Change", "Base", "Head", "Why"),
             rows=listed,
             at_once=MOST_DRAWN,
-            folded=tuple(_row(one, names[one.key]) for one in quiet[:MOST_ROWS]),
+            folded=tuple(row(one) for one in quiet[:MOST_ROWS]),
             summary=f"{len(quiet):,} series that did not move, are new or are not judged",
         ),
         frame=framed(COLUMNS, map(_data, told)),
         notes=(
+            *left,
             *notes,
             *_left_out(panels, len(quiet)),
-            *(f"{one.path.name}: {one.reason}." for one in judgement.troubles),
+            *(f"{one.path.name}: {one.reason}." for one in judgement.troubles if one.path not in known),
         ),
     )
 
@@ -99,15 +143,33 @@ def views(seen: Seen | None) -> list[View]:
     Args:
         seen: records and asv results over commits; None where there are none.
     """
-    found = seen.judged if seen else {}
-    if seen is None or len(found) < 2:
-        return [view(next(iter(found.values()), None))]
-    names = dict.fromkeys(found, "") | {one.record.machine.id: one.record.machine.name for one in seen.library.stored}
+    if seen is None:
+        return [view(None)]
+    found, known = seen.judged, {one.path for one in seen.observed.troubles}
+    if len(found) < 2:
+        return [view(next(iter(found.values()), None), page=seen.page, known=known, notes=_elsewhere(seen))]
+    names = dict.fromkeys(found, "") | dict(one.machine for one in seen.library.recorded)
     names = {machine: name or machine for machine, name in names.items()}
     return [
-        view(judgement, name=f"scorecard-{number}", where=machine_name(machine, names))
+        view(
+            judgement,
+            name=f"scorecard-{number}",
+            where=machine_name(machine, names),
+            page=seen.page,
+            known=known,
+            notes=_elsewhere(seen),
+        )
         for number, (machine, judgement) in enumerate(found.items(), 1)
     ]
+
+
+def _elsewhere(seen: Seen) -> tuple[str, ...]:
+    """Machines that lack a commit which was asked for."""
+    if not seen.pair.commits:
+        return ()
+    machines = {one.machine for one in seen.library.recorded}
+    left = sorted(f"{name} ({key})" for key, name in machines if key not in seen.judged)
+    return (f"Not compared, without results of both commits: {', '.join(left)}.",) if left else ()
 
 
 _ANSWERS = "What changed, and is it real?"
@@ -135,27 +197,51 @@ def _panels(moved: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     return panels
 
 
-def _bounds(one: Verdict) -> str:
-    if one.low is None or one.high is None or one.low == one.high:
-        return ""
-    size = 100 if not one.absolute or one.family == "accuracy" else 1
-    unit = " %" if not one.absolute else " points" if one.family == "accuracy" else ""
-    return f"{size * one.low:+.3g} to {size * one.high:+.3g}{unit}".replace("-", "−")
-
-
-def _row(one: Verdict, name: str) -> tuple[Cell, ...]:
-    unit = "%" if one.family == "accuracy" else short(one.unit)
-    change = (
-        Shown(text=forest.changed_by(one), interval=_bounds(one), provenance=one.provenance)
-        if one.change is not None
-        else ""
-    )
+def _cells(one: Verdict) -> tuple[Cell, ...]:
+    """The cells after the name."""
+    unit, otherwise = "%" if one.family == "accuracy" else short(one.unit), EXACT if one.exact else UNKNOWN
+    by = "%" if not one.absolute else "points" if one.family == "accuracy" else unit
+    limits = None if one.low is None or one.high is None else (one.low, one.high)
+    sides = ((one.base, one.base_bounds), (one.head, one.head_bounds))
     return (
-        name,
         forest.sign(one),
-        change,
-        *(shown(value, unit, one.provenance) if value is not None else "" for value in (one.base, one.head)),
-        one.reason,
+        "" if one.change is None else changed(one.change, limits, by, one.provenance, otherwise=otherwise),
+        *(
+            shown(value, unit, one.provenance, bounds, otherwise=otherwise) if value is not None else ""
+            for value, bounds in sides
+        ),
+        why(one),
+    )
+
+
+def _point(one: Verdict) -> tuple[str, object]:
+    return one.key.workload, one.key.parameters
+
+
+def _missing_points(told: Sequence[Verdict]) -> dict[tuple[str, object], list[Verdict]]:
+    """Points that head did not measure at all, with their series: a row each, lest they hide what moved."""
+    points: dict[tuple[str, object], list[Verdict]] = {}
+    for one in told:
+        if one.word != "left out":
+            points.setdefault(_point(one), []).append(one)
+    return {
+        point: own for point, own in points.items() if len(own) > 1 and all(one.word == "not measured" for one in own)
+    }
+
+
+def _missing_row(
+    own: Sequence[Verdict], names: Mapping[Key, str], page: Callable[[Key], str | None]
+) -> tuple[Cell, ...]:
+    first = own[0]
+    point = names[first.key].removeprefix(f"{spoken(first.key.metric)} of ")
+    reasons = "; ".join(dict.fromkeys(why(one) for one in own))
+    return (
+        linked(point, page(first.key)),
+        forest.sign(first),
+        "",
+        "",
+        "",
+        f"none of its {len(own):,} series: {reasons}",
     )
 
 
@@ -172,12 +258,10 @@ def _left_out(panels: Mapping[str, Sequence[Verdict]], quiet: int) -> tuple[str,
 
 def _data(one: Verdict) -> dict[str, object]:
     values = {"change": one.change, "change.low": one.low, "change.high": one.high, "base": one.base, "head": one.head}
-    values |= {
-        "margin": one.margin,
-        "rounds": one.rounds,
-        "weight": weight(one),
-    }
+    for side, bounds in (("base", one.base_bounds), ("head", one.head_bounds)):
+        values |= {f"{side}.{end}": limit for end, limit in zip(("low", "high"), bounds or (), strict=False)}
+    values |= {"margin": one.margin, "rounds": one.rounds, "weight": weight(one)}
     row = {"series": one.key.label, "workload": one.key.workload, "metric": one.key.metric, "unit": one.unit}
     row |= {"provenance": one.provenance, "verdict": word(one), "reason": one.reason}
-    flags = {"absolute": one.absolute, "higher_is_better": one.higher_is_better}
+    flags = {"absolute": one.absolute, "higher_is_better": one.higher_is_better, "exact": one.exact}
     return row | flags | {name: value for name, value in values.items() if value is not None}

@@ -1,6 +1,6 @@
 """What a library shows over commits; each part is computed when it is asked for first, and once for all views."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cached_property
 
 from energybench.gating.commits import Commit
@@ -9,11 +9,14 @@ from energybench.gating.library import Library
 from energybench.gating.line import Laid, lay
 from energybench.gating.observed import Observed, observe
 from energybench.gating.remembered import Memory, cache_file
-from energybench.gating.series import Floor, Series
+from energybench.gating.series import Floor, Key, Series
+from energybench.gating.twins import recorded_as
 from energybench.gating.verdicts import Judgement
 from energybench.history import History, history
+from energybench.reports.pages import workload_page
 from energybench.reports.views.changed import newest_against_before
 from energybench.reports.views.curves import Curve, curves, measured
+from energybench.reports.views.pair import Pair, asked
 
 
 class Seen:
@@ -22,10 +25,15 @@ class Seen:
     Args:
         library: what there is.
         remember: keep what was read of asv's result files for the next time.
+        base: what scorecards compare with, a commit, a branch or a tag; None for the commit before head.
+        head: what they compare; None for the newest commit of each machine.
     """
 
-    def __init__(self, library: Library, *, remember: bool = False) -> None:
+    def __init__(
+        self, library: Library, *, remember: bool = False, base: str | None = None, head: str | None = None
+    ) -> None:
         self.library, self._remember = library, remember
+        self._base, self._head = base, head
 
     @cached_property
     def observed(self) -> Observed:
@@ -33,7 +41,7 @@ class Seen:
         tree = self.library.tree
         if tree is None or not self._remember:
             return observe(self.library)
-        memory = Memory(cache_file(tree.path), tree.index)
+        memory = Memory(cache_file(tree.path), tree.path, tree.index)
         found = observe(self.library, memory=memory)
         memory.keep()
         return found
@@ -64,6 +72,39 @@ class Seen:
         return measured(self.laid)
 
     @cached_property
+    def pair(self) -> Pair:
+        """The commits that scorecards were asked to compare.
+
+        Raises:
+            PairError: git knows no such commit, or it has no results.
+        """
+        return asked(self.library, self._base, self._head)
+
+    @cached_property
     def judged(self) -> Mapping[str, Judgement]:
-        """The newest commit of each machine against the one before it."""
-        return newest_against_before(self.library, observed=self.observed, line=self.laid.line, floor_of=self.floor_of)
+        """Of each machine the newest commit against the one before it, or those that were asked for.
+
+        Raises:
+            PairError: no machine has results of both.
+        """
+        return newest_against_before(
+            self.library, observed=self.observed, line=self.laid.line, floor_of=self.floor_of, pair=self.pair
+        )
+
+    def check(self) -> None:
+        """Find out before anything is written whether the commits that were asked for can be compared.
+
+        Raises:
+            PairError: they cannot.
+        """
+        assert not self.pair.commits or self.judged
+
+    def page(self, key: Key) -> str | None:
+        """The page of the workload that a series is of; None where it has none."""
+        told = recorded_as(key).workload
+        name = told if told in self._workloads else key.workload
+        return workload_page(name) if name in self._workloads else None
+
+    @cached_property
+    def _workloads(self) -> Set[str]:
+        return {one.track.key.workload for one in self.curves}

@@ -6,13 +6,28 @@ from typing import TYPE_CHECKING
 
 from energybench.gating.series import Key
 from energybench.history import Change, History
-from energybench.reports.numbers import quantity
+from energybench.reports.numbers import EXACT, UNKNOWN, quantity
+from energybench.reports.pages import INDEX, commit_page
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.seen import Seen
 from energybench.reports.views.trend_chart import chart, words
-from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, key_names, plain, shown
+from energybench.reports.views.view import (
+    MOST_ROWS,
+    Cell,
+    Link,
+    Table,
+    Text,
+    View,
+    cut,
+    framed,
+    joined,
+    key_names,
+    linked,
+    plain,
+    shown,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,6 +42,9 @@ COLUMNS = (
     "place",
     "commit",
     "value",
+    "low",
+    "high",
+    "exact",
     "standard_error",
     "values",
     "level",
@@ -55,9 +73,10 @@ def view(seen: Seen | None) -> View:
 
     Columns of its data, a row a commit of a series (of those that are drawn where there are very many): series,
     workload, metric, provenance, unit; lane (what sets it apart from others of the same series, as a machine); place
-    (of the commit among those with results, from 0); commit; value (a mean of `values` results, in the unit);
-    standard_error; level (of the stretch between change points); step_before (what else was different from the commit
-    before on).
+    (of the commit among those with results, from 0); commit; value (a mean of `values` results, in the unit) with low
+    and high (±2 standard errors, else as its records state them; absent where nothing tells) and exact (needs no
+    interval); standard_error; level (of the stretch between change points); step_before (what else was different from
+    the commit before on).
 
     Args:
         seen: records and asv results over commits; None where there is no repository.
@@ -69,7 +88,7 @@ def view(seen: Seen | None) -> View:
     most = MOST_DRAWN if len(told) <= MOST_ROWS else MOST_OF_MANY
     drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:most], 1)}
     data = told if len(told) <= MOST_ROWS else told[:most]
-    rows, notes = cut([row(one, names) for one in told], "series")
+    rows, notes = cut([row(one, names, page=seen.page(one.track.key)) for one in told], "series")
 
     def draw(dark: bool) -> "dict[str, Figure]":
         return {name: trend_figure.figure(one, names, dark=dark) for name, one in drawn.items()}
@@ -84,7 +103,7 @@ def view(seen: Seen | None) -> View:
         commits=words(seen.commits) if told else (),
         caption=CAPTION,
         table=Table(
-            caption="Series over commits, those that changed first",
+            caption="Series over commits, those that changed first, with ±2 standard errors or what records state",
             headings=HEADINGS,
             rows=rows,
         ),
@@ -94,8 +113,8 @@ def view(seen: Seen | None) -> View:
     )
 
 
-def _left_out(found: History, count: int) -> tuple[str, ...]:
-    notes = []
+def _left_out(found: History, count: int) -> tuple[Text, ...]:
+    notes: list[Text] = []
     most = MOST_DRAWN if count <= MOST_ROWS else MOST_OF_MANY
     if count > most:
         notes.append(f"{most} of {count:,} series are drawn, those that changed first.")
@@ -105,43 +124,63 @@ def _left_out(found: History, count: int) -> tuple[str, ...]:
         notes.append(f"{found.strangers:,} commits with results are not on this branch, and are left out.")
     if found.by_date:
         notes.append("git knows none of these commits, so they stand in the order of dates.")
-    notes += [f"{one.path.name}: {one.reason}." for one in found.troubles[:MOST_ROWS]]
-    if len(found.troubles) > MOST_ROWS:
-        notes.append(f"{len(found.troubles) - MOST_ROWS:,} more files could not be used.")
+    if count := len(found.troubles):
+        told = f"{count:,} file{'s' if count > 1 else ''} could not be used: "
+        notes.append((told, Link(text="the front page", page=INDEX), " says why, and what to do."))
     return tuple(notes)
 
 
-def _told(changes: Sequence[Change]) -> str:
-    told = [f"{trend_figure.size(one)} at {one.commit.hash[:8]}" for one in changes[-NAMES:]]
-    return "; ".join(told) + (f"; {len(changes) - NAMES} before" if len(changes) > NAMES else "")
+def _told(changes: Sequence[Change]) -> list[tuple[str, str]]:
+    """How large the last changes were, and the commit of each."""
+    return [(trend_figure.sized(one), one.commit.hash) for one in changes[-NAMES:]]
 
 
 def alt(one: Curve, names: Mapping[Key, str]) -> str:
     """What a series did, in a sentence."""
     unit, values = trend_figure.unit_of(one), [value.value for value in one.values]
     steps = f" Something beside the commits changed {len(one.steps)} times." if one.steps else ""
-    changes = _told(one.changes) or "no change found"
+    told = [f"{size} at {commit[:8]}" for size, commit in _told(one.changes)]
+    more = [f"{len(one.changes) - NAMES} before"] if len(one.changes) > NAMES else []
+    changes = "; ".join([*told, *more]) or "no change found"
     return (
         f"{one.track.provenance.capitalize()} {trend_figure.title(one, names)} over {len(values):,} commits, "
         f"{quantity(min(values), unit)} to {quantity(max(values), unit)}: {changes}.{steps}"
     )
 
 
-def row(one: Curve, names: Mapping[Key, str]) -> tuple[Cell, ...]:
-    """Name, number of commits, first and last value, and what changed; `HEADINGS` are of these."""
-    unit, kind, cells = trend_figure.unit_of(one), one.track.provenance, []
-    for value in (one.values[0], one.values[-1]):
-        limits = trend_figure.ends(value.value, value.error)
-        cells.append(shown(value.value, unit, kind, (limits[0], limits[1]) if limits else None))
-    steps = "; ".join(f"beside it, {text}" for text in steps_of(one))
-    told = "; ".join(filter(None, (_told(one.changes), steps))) or "none"
-    return trend_figure.title(one, names), f"{len(one.values):,}", *cells, told
+def row(one: Curve, names: Mapping[Key, str], *, page: str | None = None) -> tuple[Cell, ...]:
+    """Name, number of commits, first and last value, and what changed; `HEADINGS` are of these.
+
+    Args:
+        one: the series.
+        names: of all series.
+        page: that the name leads to.
+    """
+    unit, kind, otherwise = trend_figure.unit_of(one), one.track.provenance, EXACT if one.track.exact else UNKNOWN
+    cells = [
+        shown(value.value, unit, kind, value.bounds, otherwise=otherwise) for value in (one.values[0], one.values[-1])
+    ]
+    told: list[Text] = [(f"{size} at ", _commit(commit)) for size, commit in _told(one.changes)]
+    told += [f"{len(one.changes) - NAMES} before"] if len(one.changes) > NAMES else []
+    told += [(f"beside it, {text} at ", _commit(commit)) for text, commit in _steps(one)]
+    parts = [part for number, text in enumerate(told) for part in (("; ", text) if number else (text,))]
+    name = linked(trend_figure.title(one, names), page)
+    return name, f"{len(one.values):,}", *cells, joined(*parts) if parts else "none"
+
+
+def _commit(name: str) -> Link:
+    return Link(text=name[:8], page=commit_page(name))
+
+
+def _steps(one: Curve) -> list[tuple[str, str]]:
+    """What else was different, and from which commit on."""
+    commits = {value.place: value.commit for value in one.values}
+    return [(text, commits[place]) for place, text in one.steps[-NAMES:]]
 
 
 def steps_of(one: Curve) -> list[str]:
-    """What else was different, and from which commit on: `kernel: 6.1 → 6.2 at a6f1d8a0`."""
-    commits = {value.place: value.commit[:8] for value in one.values}
-    return [f"{text} at {commits[place]}" for place, text in one.steps[-NAMES:]]
+    """The same in words: `kernel: 6.1 → 6.2 at a6f1d8a0`."""
+    return [f"{text} at {commit[:8]}" for text, commit in _steps(one)]
 
 
 def _data(one: Curve) -> list[dict[str, object]]:
@@ -152,6 +191,7 @@ def _data(one: Curve) -> list[dict[str, object]]:
         row: dict[str, object] = who | {"place": value.place, "commit": value.commit, "value": value.value}
         level = next((each.value for each in one.levels if each.first <= value.place <= each.last), math.nan)
         optional = {"standard_error": value.error, "level": level, "step_before": steps.get(value.place)}
-        row |= {"values": value.values}
+        row |= {"values": value.values, "exact": one.track.exact}
+        row |= dict(zip(("low", "high"), value.bounds or (), strict=False))
         rows.append(row | {n: v for n, v in optional.items() if v is not None and v == v})
     return rows

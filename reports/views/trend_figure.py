@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.gating.series import Key
 from energybench.history import Change
+from energybench.reports import numbers
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.numbers import quantity, short
 from energybench.reports.plotting import colours, logarithmic, panel_axes, widened
@@ -63,6 +64,23 @@ def size(change: Change) -> str:
     if change.absolute and change.unit not in {"1", ""}:
         size = quantity(abs(change.change), short(change.unit))
     return f"{'−' if change.change < 0 else '+'}{size} {change.direction}"
+
+
+def change_unit(change: Change) -> str:
+    """What its size is told in: percent of what it was, points of an accuracy, or its own unit."""
+    if not change.absolute:
+        return "%"
+    return "points" if change.unit in {"1", ""} else short(change.unit)
+
+
+def sized(one: Change) -> str:
+    """`+12.0 % worse (+10.9 to +13.1 %)`: the same with its interval, or why it has none."""
+    if one.change is None:
+        return size(one)
+    if one.bounds is None or one.bounds[0] == one.bounds[1]:
+        return f"{size(one)} ({numbers.EXACT if one.exact else numbers.UNKNOWN})"
+    text, interval = numbers.change(one.change, one.bounds, change_unit(one))
+    return f"{text} {one.direction} ({interval})"
 
 
 def ends(value: float, error: float | None) -> tuple[float, ...]:

@@ -10,13 +10,24 @@ from energybench.reports import frames
 from energybench.reports.bits import settings
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import Shown, quantity, span
+from energybench.reports.numbers import Shown, change, quantity, stated
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-Cell: TypeAlias = str | Shown
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Words that lead to another page of the site, by the name of its file."""
+
+    text: str
+    page: str
+
+
+Text: TypeAlias = str | tuple[str | Link, ...]
+"""Words, some of them links."""
+Cell: TypeAlias = Text | Shown
 Draw: TypeAlias = "Callable[[bool], Mapping[str, Figure]]"
 """Draws for a light (False) or a dark page, by the name of the panel."""
 MOST_ROWS = 50
@@ -58,6 +69,7 @@ class View:
         commits: hash, day and subject of each commit, by its place on the axis of charts over commits.
         caption: below the figures: what marks and bars mean.
         table: numbers for people.
+        second: a further table, of another question, below it.
         frame: its data, a row a value, in SI units; the columns are documented where the view is made.
         notes: what is not drawn or not listed, and how many there are.
         empty: what would fill it; None where there is data.
@@ -72,8 +84,9 @@ class View:
     commits: Sequence[Sequence[str]] = ()
     caption: str = ""
     table: Table = field(default_factory=Table)
+    second: Table = field(default_factory=Table)
     frame: "Callable[[], pd.DataFrame]"
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     empty: str | None = None
 
 
@@ -89,9 +102,15 @@ def framed(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "Callab
     return make
 
 
-def latest(stored: Sequence[Stored]) -> list[Stored]:
+class Latest(list[Stored]):
+    """Records of which each is the newest of its point."""
+
+
+def latest(stored: Sequence[Stored]) -> Latest:
     """The newest record of each parameter point, on each machine."""
-    return [one for group in frames.grouped(stored) for one in frames.newest(group)]
+    if isinstance(stored, Latest):
+        return stored
+    return Latest(one for group in frames.grouped(stored) for one in frames.newest(group))
 
 
 def names(stored: Sequence[Stored]) -> list[str]:
@@ -166,10 +185,33 @@ def joules_of(record: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     return result if kind_of(result, kind) else None
 
 
-def shown(value: float, unit: str, provenance: str, limits: tuple[float, float] | None = None) -> Shown:
-    """A number for a table's cell, with its interval where one is stated."""
-    interval = span(*limits, unit, like=value) if limits and limits[0] != limits[1] else ""
-    return Shown(text=quantity(value, unit), interval=interval, provenance=provenance, value=value)
+def shown(
+    value: float, unit: str, provenance: str, limits: tuple[float, float] | None = None, *, otherwise: str = ""
+) -> Shown:
+    """A number for a table's cell, with its interval; `otherwise` stands where it has none."""
+    if limits is None or limits[0] == limits[1]:
+        return Shown(text=quantity(value, unit), interval=otherwise, provenance=provenance, value=value)
+    text, interval = stated(value, limits, unit)
+    return Shown(text=text, interval=interval, provenance=provenance, value=value)
+
+
+def changed(
+    value: float, limits: tuple[float, float] | None, unit: str, provenance: str, *, otherwise: str = ""
+) -> Shown:
+    """A change for a table's cell, as `shown`; of a share the unit is `%`, of a difference of shares `points`."""
+    text, interval = change(value, limits if limits and limits[0] != limits[1] else None, unit)
+    return Shown(text=text, interval=interval or otherwise, provenance=provenance, value=value)
+
+
+def linked(text: str, page: str | None) -> Text:
+    """Words that lead to a page, where there is one."""
+    return text if page is None else (Link(text=text, page=page),)
+
+
+def joined(*parts: Text) -> Text:
+    """Words one after the other; plain where none of them is a link."""
+    flat = [one for part in parts for one in ((part,) if isinstance(part, str) else part) if one]
+    return tuple(flat) if any(isinstance(one, Link) for one in flat) else "".join(map(str, flat))
 
 
 def cut(rows: Sequence[tuple[Cell, ...]], what: str) -> tuple[tuple[tuple[Cell, ...], ...], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from energybench.gating.outputs import words
 from energybench.gating.verdicts import Judgement, Word
-from energybench.terminal import table
+from energybench.terminal import table, visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,4 +39,4 @@ def gate_tables(judgement: Judgement, *, verbose: bool = False) -> "list[Rendera
             drawn.add_row(*map(Text, cells), Text(word, style=STYLES.get(word, "")), Text(words.reason(one)))
     lines = [*words.sentences(judgement), *words.notes(judgement), words.counts(judgement), words.heading(judgement)]
     rows: list[RenderableType] = [drawn] if drawn.row_count else []
-    return rows + [Text(line) for line in lines]
+    return rows + [Text(visible(" ".join(line.split()))) for line in lines]
