@@ -1,6 +1,5 @@
 """What records found at each bit-width: plain points for the figures against bits, and nothing drawn."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +136,9 @@ def points(stored: Sequence[Stored]) -> dict[str, list[Point]]:
 def settings(parameters: Sequence[Mapping[str, Any]], *, without: Collection[str] = WIDTHS) -> list[str]:
     """What tells each point from the others, beside its width: `batch 64, net vgg`."""
     names = sorted({name for one in parameters for name in one} - set(without))
-    varying = [name for name in names if len({json.dumps(one.get(name)) for one in parameters}) > 1]
+    # 1 is neither 1.0 nor true: they are other words.
+    told = {name: {(type(value), value) for value in (one.get(name) for one in parameters)} for name in names}
+    varying = [name for name in names if len(told[name]) > 1]
     return [", ".join(f"{name} {shown(one[name])}" for name in varying if name in one) for one in parameters]
 
 

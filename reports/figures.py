@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from energybench.reports.frames import shown
 from energybench.reports.labels import name_points
 from energybench.reports.numbers import prefix
+from energybench.terminal import visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +94,10 @@ def energy_accuracy(table: "pd.DataFrame", *, hue: str | None = None, dark: bool
 def save(figure: "Figure", path: Path, *, dark: bool = False) -> Path:
     """Write a figure as SVG without date or random ids, so that equal records give equal bytes."""
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for words in figure.findobj(Text):
+        words.set_text(visible(words.get_text()))
     with mpl.rc_context({"svg.hashsalt": "energybench", "svg.fonttype": "path"}):
         figure.savefig(path, format="svg", facecolor=str(INK[dark]["face"]), metadata={"Date": None, "Creator": None})
     text = path.read_bytes()
@@ -222,7 +226,8 @@ def _name_levels(figure: "Figure", colours: dict[str, Any], marker: str, title: 
         ncols=min(4, len(handles)),
         frameon=False,
         labelcolor=str(INK[dark]["ink"]),
-        columnspacing=1.4,
+        fontsize=10,
+        columnspacing=1.2,
         handletextpad=0.3,
         title_fontsize=11,
     )
@@ -254,6 +259,7 @@ def style(*, dark: bool) -> dict[str, Any]:
     # A parameter's value may hold a dollar sign: it is text, not mathematics.
     fixed = {
         "text.parse_math": False,
+        "axes.unicode_minus": True,
         "font.family": ["DejaVu Sans"],
         "axes.titlesize": 12,
         "axes.titleweight": "bold",

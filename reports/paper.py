@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from energybench.reports import analog, bits, bits_figures, crossbar, figures, frames, published, scaling, targets
+from energybench.reports import (
+    analog,
+    bits,
+    bits_figures,
+    crossbar,
+    figures,
+    frames,
+    labels,
+    published,
+    scaling,
+    targets,
+)
 from energybench.reports import relaxation as relaxing
 from energybench.reports.frames import Stored
 
@@ -59,7 +70,7 @@ def drawings() -> tuple[Drawing, ...]:
             draw=_bits,
         ),
         Drawing(
-            name="relaxation",
+            name="sweeps",
             shows="residual, active samples and joules against sweeps of a relaxation",
             fill="energybench run eqprop-relax",
             draw=lambda stored, dark: relaxing.figures(stored, dark=dark),
@@ -124,6 +135,7 @@ def fit(figure: "Figure", columns: int) -> "Figure":
     figure.subplots_adjust(
         left=left / new_width, right=1 - right / new_width, bottom=bottom / new_height, top=1 - top / new_height
     )
+    labels.without_collisions(figure)
     return figure
 
 

@@ -6,17 +6,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from energybench.reports.figures import INK, ramp, style
-from energybench.reports.numbers import prefix
+from energybench.reports.numbers import power, prefix
+from energybench.terminal import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 SIZE = (4.2, 3.5)
 SIDES, TOP, BOTTOM, ENTRIES = (0.95, 0.1), 0.4, 0.72, 0.2
 """Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
 SMALLER, EDGE = 10, 0.1
 """Points of a heading that is too wide, and inches that it leaves free of the panel, both sides together."""
+LEAST_POINTS = 8.0
+"""Of a label of an axis that is too long for its panel."""
 BOUND = 1e-100
 """What lies beyond it, or its reciprocal, stands outside of an axis: there is no such joule."""
 LEAST = 2.1
@@ -28,6 +32,9 @@ CATEGORIES = {
 }
 """Colours of things that have no order, on a light and on a dark page; markers tell them apart as well."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Of panels that have no kind of joule: where there is one, its mark is that of the kind, in `figures.KINDS`."""
+LINES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (9, 2)), (0, (3, 1.5)), (0, (1, 3)))
+"""Tell apart without colour as well what has the same mark."""
 
 
 @contextmanager
@@ -40,7 +47,7 @@ def panel_axes(heading: str, xlabel: str, ylabel: str, *, dark: bool) -> "Iterat
     with mpl.rc_context(sns.axes_style("whitegrid") | style(dark=dark)):
         figure = Figure(figsize=SIZE)
         axis = figure.subplots()
-        axis.set(title=heading, xlabel=xlabel, ylabel=ylabel)
+        axis.set(title=visible(heading), xlabel=xlabel, ylabel=ylabel)
         yield figure, axis
         _break_heading(figure, axis)
 
@@ -56,12 +63,45 @@ def _break_heading(figure: "Figure", axis: "Axes") -> None:
     axis.title.set_fontsize(SMALLER)
     one_line = _inches(figure, axis)[1]
     for columns in range(len(heading), 9, -1):
-        axis.title.set_text("\n".join(textwrap.wrap(heading, columns, break_on_hyphens=False)))
+        lines = textwrap.wrap(heading, columns, break_on_hyphens=False)
+        axis.title.set_text("\n".join(lines))
         if _inches(figure, axis)[0] <= room:
+            axis.title.set_text("\n".join(_balanced(heading, lines)))
             break
     more = max(0.0, _inches(figure, axis)[1] - one_line)
     figure.set_size_inches(width, height + more)
     figure.subplots_adjust(bottom=place.y0 * height / (height + more), top=place.y1 * height / (height + more))
+
+
+def _balanced(text: str, lines: Sequence[str]) -> list[str]:
+    """As many lines, and none much shorter than the others."""
+    longest = max(map(len, lines))
+    told = (
+        textwrap.wrap(text, columns, break_on_hyphens=False) for columns in range(max(map(len, text.split())), longest)
+    )
+    return next((one for one in told if len(one) == len(lines)), list(lines))
+
+
+def keep_labels(figure: "Figure") -> None:
+    """Labels of axes within the panel: smaller where they are long, and the axes give way to wide ticks."""
+    (axis,) = figure.axes
+    edge, across = EDGE / 2 * figure.dpi, axis.xaxis.label
+    _shrink(across, across.get_window_extent().width, figure.bbox.width - 2 * edge)
+    _shrink(axis.yaxis.label, axis.yaxis.label.get_window_extent().height, figure.bbox.height - 2 * edge)
+    beside = axis.yaxis.get_tightbbox() if axis.yaxis.label.get_text() else None
+    if beside is not None and beside.x0 < edge:
+        figure.subplots_adjust(left=figure.subplotpars.left + (edge - beside.x0) / figure.bbox.width)
+    below = axis.xaxis.get_tightbbox()  # where its label is, is known only now
+    if below is not None and below.x1 > figure.bbox.width - 2:
+        figure.subplots_adjust(right=figure.subplotpars.right - (below.x1 - figure.bbox.width + 2) / figure.bbox.width)
+    box = across.get_window_extent()
+    if over := min(0.0, box.x0 - edge) or max(0.0, box.x1 - figure.bbox.width + edge):
+        across.set_x(0.5 - over / axis.bbox.width)
+
+
+def _shrink(label: "Text", wide: float, room: float) -> None:
+    if wide > room:
+        label.set_fontsize(max(LEAST_POINTS, float(label.get_fontsize()) * room / wide))
 
 
 def _inches(figure: "Figure", axis: "Axes") -> tuple[float, float]:
@@ -109,19 +149,18 @@ def widened(low: float, high: float) -> tuple[float, float]:
 def tick(value: float, unit: str) -> str:
     """`10 µJ`, `2.5 %`, `0.001`: what stands at a tick."""
     if unit == "%":
-        return f"{100 * value:.4g} %"
+        return f"{100 * value:.4g} %".replace("-", "−")
     if not unit:
-        return _power(value) if 0 < value < 1e-3 else f"{value:g}"
-    divisor, letter = prefix(value)
-    return f"{value / divisor:.3g} {letter}{unit}".replace(" /", "/")
+        return _power(value) if 0 < value < 1e-3 else f"{value:g}".replace("-", "−")
+    # There are no thousandths of a byte; means of bytes may be below 1.
+    divisor, letter = prefix(value) if unit != "B" or abs(value) >= 1 else (1.0, "")
+    return f"{value / divisor:.3g} {letter}{unit}".replace(" /", "/").replace("-", "−")
 
 
 def _power(value: float) -> str:
-    """`10⁻⁶`, `3·10⁻⁶`: small numbers without a unit."""
-    digits, _, exponent = f"{value:.1e}".partition("e")
-    power = f"10{int(exponent)}".replace("10-", "10⁻", 1)
-    raised = "10" + power[2:].translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return raised if float(digits) == 1 else f"{float(digits):g}·{raised}"
+    """`10⁻⁶`, `2.5 × 10⁻⁶`: small numbers without a unit."""
+    digits = f"{value:.5e}".partition("e")[0].rstrip("0").partition(".")[2]
+    return power(value, len(digits)).removeprefix("1 × ")
 
 
 def legend(
@@ -130,7 +169,7 @@ def legend(
     """What the marks mean, below the axes, which make room for it, and inches at their left and right side."""
     from matplotlib.lines import Line2D
 
-    columns = max(1, min(4, len(entries), 48 // (max((len(name) for name, _ in entries), default=0) + 4)))
+    columns = max(1, min(4, len(entries), 46 // (max((len(name) for name, _ in entries), default=0) + 4)))
     width, height = SIZE
     rows = ENTRIES * -(-len(entries) // columns) + (0.04 if entries else 0)
     height = max(height, TOP + BOTTOM + rows + LEAST)
@@ -138,6 +177,7 @@ def legend(
     figure.subplots_adjust(
         left=sides[0] / width, right=1 - sides[1] / width, top=1 - TOP / height, bottom=(BOTTOM + rows) / height
     )
+    keep_labels(figure)
     if not entries:
         return
     common: dict[str, Any] = {"linestyle": "", "markersize": 7}

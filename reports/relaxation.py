@@ -2,23 +2,28 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.bits import settings
 from energybench.reports.figures import INK, KINDS, MOST_LABELS
 from energybench.reports.frames import Stored
+from energybench.reports.labels import Room
 from energybench.reports.numbers import quantity
-from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, widened
+from energybench.reports.plotting import LINES, MARKERS, colours, legend, logarithmic, panel_axes, widened
 from energybench.reports.views.drawing import ground, outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 DASHES = {"median": "-", "largest": "--"}
 NEEDED = ("sweep", "active", "residual_median", "residual_max", "seconds")
 FREE = "free"
 """The phase of sweeps that nothing nudges: of all of them where a record names none."""
+ACROSS = (0.5, 0.25, 0.75)
+"""Where the name of a phase may stand: shares of its way, the best first."""
 SHADES = (0.07, 0.2)
 """Of phases, in turns."""
 
@@ -188,26 +193,35 @@ def _joule_panel(kind: str) -> Panel:
 def _figure(panel: Panel, curves: Sequence[Curve], phases: Sequence[Span], where: str, *, dark: bool) -> "Figure":
     names = list(dict.fromkeys(curve.setting for curve in curves))
     inks = dict(zip(names, colours(len(names), dark=dark), strict=True))
-    marks = dict(zip(names, (MARKERS[number % len(MARKERS)] for number in range(len(names))), strict=True))
+    # Of a kind of joule the mark says the kind, so dashes tell settings apart; else marks do, and dashes tell terms.
+    marks = {
+        name: KINDS[panel.name][1] if panel.name in KINDS else MARKERS[number % len(MARKERS)]
+        for number, name in enumerate(names)
+    }
+    dashes = {name: LINES[number % len(LINES)] if panel.name in KINDS else "-" for number, name in enumerate(names)}
     with panel_axes(f"{panel.heading}{where}", "sweep", panel.label, dark=dark) as (figure, axis):
         if "\n" in panel.label:
             axis.yaxis.label.set_fontsize(9.5)  # two lines, beside ticks with their unit
             axis.yaxis.labelpad = 1
         for curve in curves:
             few = {"marker": marks[curve.setting], "markersize": 5} if curve.term != "largest" else {}
-            look: dict[str, Any] = {"color": inks[curve.setting], "linestyle": DASHES.get(curve.term, "-")} | few
+            line_style = DASHES.get(curve.term, dashes[curve.setting])
+            look: dict[str, Any] = {"color": inks[curve.setting], "linestyle": line_style} | few
             line = outline(list(zip(curve.sweeps, curve.values, strict=True)))
             x, y = zip(*line, strict=True)
             axis.plot(x, y, markevery=_every(line), linewidth=1.6, **look)
         _scale(axis, panel, curves)
-        _shade(axis, phases, str(INK[dark]["muted"]), dark=dark)
+        lines = {name: {"linestyle": dashes[name]} if panel.name in KINDS else {} for name in names}
         entries = [
-            (name, {"color": inks[name], "marker": marks[name]}) for name in names[:MOST_LABELS] if len(names) > 1
+            (name, {"color": inks[name], "marker": marks[name]} | lines[name])
+            for name in names[:MOST_LABELS]
+            if len(names) > 1
         ]
         terms = [term for term in DASHES if any(curve.term == term for curve in curves)]
         ink = inks[names[0]] if len(names) == 1 else "0.5"
         entries += [(term, {"color": ink, "linestyle": DASHES[term], "marker": ""}) for term in terms]
         legend(figure, entries, dark=dark)
+        _shade(axis, phases, curves, str(INK[dark]["muted"]), dark=dark)
     return figure
 
 
@@ -216,22 +230,28 @@ def _every(line: Sequence[Any]) -> int:
     return max(1, len(line) // 12)
 
 
-def _shade(axis: "Axes", phases: Sequence[Span], ink: str, *, dark: bool) -> None:
-    """Each phase as a band with its name, where curves of residuals and of joules leave most room."""
-    for number, one in enumerate(phases):
-        begin, end = one.first - 0.5, one.last + 0.5
-        axis.axvspan(begin, end, color=ink, alpha=SHADES[number % len(SHADES)], linewidth=0, zorder=0)
-        axis.text(
-            (begin + end) / 2,
-            0.03,
-            one.name,
+def _shade(axis: "Axes", phases: Sequence[Span], curves: Sequence[Curve], ink: str, *, dark: bool) -> None:
+    """Each phase as a band with its name, where no curve passes."""
+    room = Room(axis, [place for curve in curves for place in zip(curve.sweeps, curve.values, strict=True)])
+
+    def write(name: str, at: float, height: float) -> "Text":
+        return axis.text(
+            at,
+            height,
+            name,
             transform=axis.get_xaxis_transform(),
             ha="center",
-            va="bottom",
+            va="bottom" if height < 0.5 else "top",
             fontsize=9,
             color=ink,
             bbox=ground(dark=dark),
         )
+
+    for number, one in enumerate(phases):
+        begin, end = one.first - 0.5, one.last + 0.5
+        axis.axvspan(begin, end, color=ink, alpha=SHADES[number % len(SHADES)], linewidth=0, zorder=0)
+        places = [(begin + share * (end - begin), height) for share in ACROSS for height in (0.03, 0.97)]
+        room.put(partial(write, one.name, *place) for place in places)
 
 
 def _scale(axis: "Axes", panel: Panel, curves: Sequence[Curve]) -> None:

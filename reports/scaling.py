@@ -1,7 +1,7 @@
-"""What training costs as nodes are added: time, bytes, joules and accuracy against nodes, measured and modelled.
+"""What training costs as nodes are added: time, bytes, joules and accuracy against nodes, each by its provenance.
 
-Any record is taken that has the parameters `nodes` and `strategy`. What was modelled is in its `details["scaling"]`, as
-`workloads/distributed/scaling.py` writes it: it has a panel of its own, or stands beyond the most nodes measured.
+Any record is taken that has the parameters `nodes` and `strategy`. A modelled cluster is in its `details["scaling"]`,
+as `workloads/distributed/scaling.py` writes it: it has a panel of its own, or stands beyond the most nodes that ran.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.reports.analog import is_number
 from energybench.reports.bits import settings
-from energybench.reports.figures import KINDS
+from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds, quantity
-from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, percent, widened
+from energybench.reports.plotting import LINES, colours, legend, logarithmic, panel_axes, percent, widened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MODELLED = "modelled"
+CLUSTER = "modelled cluster"
+"""What no process ran: nodes of a host each, as a model says."""
+LOOPBACK = "loopback"
 APART = 1.035
 """Between two strategies at one number of nodes, as a factor, where their intervals are drawn."""
 AXES = ("nodes", "strategy")
 ORDER = ("isolated", "own-outputs", "sync", "star", "local", "cultural", "distilled")
-"""Strategies that have colours and markers of their own, the same in each panel; others come after them."""
+"""Strategies that have colours and dashes of their own, the same in each panel; others come after them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +66,28 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """The points of one strategy: measured, or modelled, and never both.
+    """The points of one strategy and one provenance.
 
     Attributes:
         name: the strategy, with the parameters that vary beside it.
         strategy: by itself.
-        modelled: whether a model gave the points.
+        kind: the provenance of the points.
+        ran: whether processes ran on as many nodes; else they are of a modelled cluster.
+        loopback: whether its bytes are those of the loopback interface of one host.
         points: by nodes.
     """
 
     name: str
     strategy: str
-    modelled: bool
+    kind: str
+    ran: bool = True
+    loopback: bool = False
     points: list[Point]
+
+    @property
+    def source(self) -> str:
+        """What its marks are, for the legend and in words."""
+        return f"{self.kind}{', loopback' if self.loopback else ''}" if self.ran else CLUSTER
 
 
 PANELS = (
@@ -100,7 +112,7 @@ def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
     """The panels that these records fill, by name."""
     records = [one.record for one in stored if scales(one.record)]
     told = list(zip(records, curve_names(records), strict=True))
-    made = [(panel, [*_measured(told, panel), *_modelled(told, panel)]) for panel in PANELS]
+    made = [(panel, [*_found(told, panel), *_modelled(told, panel)]) for panel in PANELS]
     return {panel.name: (panel, curves) for panel, curves in made if curves}
 
 
@@ -135,7 +147,7 @@ def figures(
     found = panels(stored)
     names = ordered({curve.name: curve.strategy for _, curves in found.values() for curve in curves})
     looks = {
-        name: {"color": ink, "marker": MARKERS[place % len(MARKERS)]}
+        name: {"color": ink, "linestyle": LINES[place % len(LINES)]}
         for place, (name, ink) in enumerate(zip(names, _inks(len(names), dark=dark), strict=True))
     }
     return {
@@ -152,7 +164,7 @@ def alt(stored: Sequence[Stored], name: str) -> str:
     for curve in curves:
         ends = [curve.points[0], curve.points[-1]][: len(curve.points)]
         told = ", ".join(f"{quantity(point.value, panel.unit)} at {count(point.nodes)}" for point in ends)
-        parts.append(f"{curve.name}{f' ({MODELLED})' if curve.modelled else ''} {told}")
+        parts.append(f"{curve.name} ({curve.source}) {told}")
     label = panel.label[0].upper() + panel.label[1:]
     return f"{label} against nodes: {'; '.join(parts)}."
 
@@ -180,9 +192,9 @@ def _named(record: Mapping[str, Any], words: str) -> str:
 Told = Sequence[tuple[Mapping[str, Any], str]]
 
 
-def _measured(told: Told, panel: Panel) -> Iterator[Curve]:
-    """What records found, a curve a name; of several at one number of nodes (seeds) the median and the whole range."""
-    found: dict[str, dict[int, list[Point]]] = {}
+def _found(told: Told, panel: Panel) -> Iterator[Curve]:
+    """What records found, a curve a name and provenance; of several at one number of nodes the median and the range."""
+    found: dict[tuple[str, str, bool], dict[int, list[Point]]] = {}
     strategies = {}
     for record, name in told:
         result = record["results"].get(panel.metric)
@@ -190,11 +202,15 @@ def _measured(told: Told, panel: Panel) -> Iterator[Curve]:
             continue
         value, nodes = float(result["value"]), nodes_of(record)
         low, high = bounds(result) or (value, value)
-        found.setdefault(name, {}).setdefault(nodes, []).append(Point(nodes=nodes, value=value, low=low, high=high))
+        looped = panel.name == "wire" and LOOPBACK in record.get("flags", ())
+        points = found.setdefault((name, result["provenance"], looped), {}).setdefault(nodes, [])
+        points.append(Point(nodes=nodes, value=value, low=low, high=high))
         strategies[name] = strategy_of(record)
     for name in ordered(strategies):
-        points = [_middle(found[name][nodes]) for nodes in sorted(found[name])]
-        yield Curve(name=name, strategy=strategies[name], modelled=False, points=points)
+        for (of, kind, looped), by_nodes in found.items():
+            if of == name:
+                points = [_middle(by_nodes[nodes]) for nodes in sorted(by_nodes)]
+                yield Curve(name=name, strategy=strategies[name], kind=kind, loopback=looped, points=points)
 
 
 def _middle(points: Sequence[Point]) -> Point:
@@ -203,14 +219,14 @@ def _middle(points: Sequence[Point]) -> Point:
 
 
 def _modelled(told: Told, panel: Panel) -> Iterator[Curve]:
-    """What the last record of each name says was modelled, beyond the most nodes that were measured."""
+    """What the last record of each name says was modelled, beyond the most nodes that ran."""
     last = {name: record for record, name in told if panel.modelled and modelled_points(record)}
     most = max((nodes_of(record) for record, _ in told), default=0) if panel.metric else 0
     for name in ordered({name: strategy_of(record) for name, record in last.items()}):
         points = [point for row in modelled_points(last[name]) if (point := _point(row, panel)) and point.nodes > most]
         if points:
             points.sort(key=lambda point: point.nodes)
-            yield Curve(name=name, strategy=strategy_of(last[name]), modelled=True, points=points)
+            yield Curve(name=name, strategy=strategy_of(last[name]), kind=MODELLED, ran=False, points=points)
 
 
 def modelled_points(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -246,20 +262,32 @@ def _inks(number: int, *, dark: bool) -> list[Any]:
 
 def _figure(panel: Panel, curves: Sequence[Curve], looks: Mapping[str, Mapping[str, Any]], *, dark: bool) -> "Figure":
     with panel_axes(panel.heading, "nodes", panel.label, dark=dark) as (figure, axis):
-        measured = [curve for curve in curves if not curve.modelled]
-        for place, curve in enumerate(measured):
-            _draw_measured(axis, curve, looks[curve.name], _apart(measured, place))
+        ran = [curve for curve in curves if curve.ran]
+        for place, curve in enumerate(ran):
+            _draw_ran(axis, curve, looks[curve.name], _apart(ran, place))
         for curve in curves:
-            if curve.modelled:
+            if not curve.ran:
                 _draw_modelled(axis, curve, looks[curve.name])
         _scale(axis, panel, curves)
-        names = list(dict.fromkeys(curve.name for curve in curves))
-        entries: list[tuple[str, dict[str, Any]]] = [(name, dict(looks[name])) for name in names]
-        if any(curve.modelled for curve in curves):
-            line = {"color": "0.5", "linestyle": "--", "marker": "o", "markerfacecolor": "none"}
-            entries.append((MODELLED, line))
-        legend(figure, entries, dark=dark)
+        legend(figure, _entries(curves, looks, str(INK[dark]["muted"])), dark=dark)
     return figure
+
+
+def _entries(
+    curves: Sequence[Curve], looks: Mapping[str, Mapping[str, Any]], muted: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """Strategies by colour and dashes, then each provenance by its mark."""
+    names = dict.fromkeys(curve.name for curve in curves)
+    entries: list[tuple[str, dict[str, Any]]] = [(name, {**looks[name], "marker": ""}) for name in names]
+    sources = {curve.source: _mark(curve, muted) for curve in curves}
+    return [*entries, *((source, {"color": muted} | mark) for source, mark in sources.items())]
+
+
+def _mark(curve: Curve, ink: Any) -> dict[str, Any]:
+    """The mark of a provenance as everywhere in the report; hollow where the bytes are on no wire or no process ran."""
+    marker = KINDS[curve.kind][1] if curve.kind in KINDS else "X"
+    hollow = curve.loopback or not curve.ran
+    return {"marker": marker, "markerfacecolor": "none" if hollow else ink, "markeredgecolor": ink}
 
 
 def _apart(curves: Sequence[Curve], place: int) -> float:
@@ -268,10 +296,11 @@ def _apart(curves: Sequence[Curve], place: int) -> float:
     return APART ** (place - (len(curves) - 1) / 2) if bars else 1.0
 
 
-def _draw_measured(axis: "Axes", curve: Curve, look: Mapping[str, Any], apart: float) -> None:
-    """Filled marks on a line, with their intervals."""
+def _draw_ran(axis: "Axes", curve: Curve, look: Mapping[str, Any], apart: float) -> None:
+    """Marks on a line, with their intervals."""
     nodes = [point.nodes * apart for point in curve.points]
-    axis.plot(nodes, [point.value for point in curve.points], linewidth=1.6, markersize=7, zorder=3, **look)
+    mark = {"markersize": 7, **_mark(curve, look["color"])}
+    axis.plot(nodes, [point.value for point in curve.points], linewidth=1.6, zorder=3, **look, **mark)
     for at, point in zip(nodes, curve.points, strict=True):
         if point.low < point.high:
             ends = [[max(0.0, point.value - point.low)], [max(0.0, point.high - point.value)]]
@@ -279,10 +308,10 @@ def _draw_measured(axis: "Axes", curve: Curve, look: Mapping[str, Any], apart: f
 
 
 def _draw_modelled(axis: "Axes", curve: Curve, look: Mapping[str, Any]) -> None:
-    """Hollow marks on dashes, in the band of their range."""
+    """Smaller marks on a thinner line, in the band of their range."""
     nodes = [point.nodes for point in curve.points]
-    hollow: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.1, "markersize": 5}
-    axis.plot(nodes, [point.value for point in curve.points], "--", linewidth=1.1, zorder=2, **look, **hollow)
+    mark = {"markeredgewidth": 1.1, "markersize": 5, **_mark(curve, look["color"])}
+    axis.plot(nodes, [point.value for point in curve.points], linewidth=1.0, zorder=2, **look, **mark)
     if any(point.low < point.high for point in curve.points):
         lows, highs = [point.low for point in curve.points], [point.high for point in curve.points]
         axis.fill_between(nodes, lows, highs, color=look["color"], alpha=0.1, linewidth=0)
@@ -305,7 +334,7 @@ def _scale(axis: "Axes", panel: Panel, curves: Sequence[Curve]) -> None:
     axis.xaxis.set_major_locator(FixedLocator(nodes if len(nodes) <= 6 else [nodes[0], *powers]))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
-    measured = [point.nodes for curve in curves if not curve.modelled for point in curve.points]
-    beyond = [point.nodes for curve in curves if curve.modelled for point in curve.points]
-    if measured and beyond:
-        axis.axvline((max(measured) * min(beyond)) ** 0.5, color="0.5", linewidth=0.8, linestyle=":", zorder=1)
+    ran = [point.nodes for curve in curves if curve.ran for point in curve.points]
+    beyond = [point.nodes for curve in curves if not curve.ran for point in curve.points]
+    if ran and beyond:
+        axis.axvline((max(ran) * min(beyond)) ** 0.5, color="0.5", linewidth=0.8, linestyle=":", zorder=1)

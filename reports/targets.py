@@ -10,7 +10,7 @@ from energybench.reports.bits import settings
 from energybench.reports.figures import INK, KINDS, MOST_LABELS
 from energybench.reports.frames import Stored, data_name, shown
 from energybench.reports.numbers import quantity, show
-from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, percent, tick, widened
+from energybench.reports.plotting import LINES, colours, legend, logarithmic, panel_axes, percent, tick, widened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,22 +165,25 @@ def _joules(record: Mapping[str, Any], window: Mapping[str, Any], kind: str) -> 
 def _figure(kind: str, drawn: Sequence[Curve], target: float, *, dark: bool) -> "Figure":
     told = list(dict.fromkeys(curve.name for curve in drawn))
     inks = dict(zip(told, colours(len(told), dark=dark), strict=True))
-    marks = {name: MARKERS[number % len(MARKERS)] for number, name in enumerate(told)}
+    dashes = {name: LINES[number % len(LINES)] for number, name in enumerate(told)}
     with panel_axes(KINDS[kind][2], f"{kind} joules so far", "held-out accuracy", dark=dark) as (figure, axis):
         axis.axhline(target, color=str(INK[dark]["muted"]), linestyle=":", linewidth=1.5)
         for curve in drawn:
-            _line(axis, curve, inks[curve.name], marks[curve.name])
+            _line(axis, curve, inks[curve.name], dashes[curve.name], KINDS[kind][1])
         _scale(axis, drawn, target)
-        entries = [(name, {"color": inks[name], "marker": marks[name]}) for name in told[:MOST_LABELS]]
+        entries = [
+            (name, {"color": inks[name], "marker": KINDS[kind][1], "linestyle": dashes[name]})
+            for name in told[:MOST_LABELS]
+        ]
         muted = {"color": str(INK[dark]["muted"]), "linestyle": ":", "marker": ""}
         legend(figure, [*entries, (f"target, {tick(target, '%')}", muted)], dark=dark)
     return figure
 
 
-def _line(axis: "Axes", curve: Curve, ink: Any, marker: str) -> None:
-    """A thin line a training; a full mark where it reached the target, a hollow one where it ended short of it."""
+def _line(axis: "Axes", curve: Curve, ink: Any, dashes: Any, marker: str) -> None:
+    """A thin line a training; its mark, at the end, is hollow where it fell short of the target."""
     face = ink if curve.reached else "none"
-    axis.plot(curve.joules, curve.accuracies, color=ink, linewidth=1.2, alpha=0.75, zorder=2)
+    axis.plot(curve.joules, curve.accuracies, color=ink, linestyle=dashes, linewidth=1.2, alpha=0.75, zorder=2)
     axis.plot(curve.joules[:-1], curve.accuracies[:-1], ".", color=ink, markersize=4, alpha=0.75, zorder=2)
     axis.plot(curve.joules[-1], curve.accuracies[-1], marker, mfc=face, mec=ink, mew=1.5, markersize=7, zorder=3)
 

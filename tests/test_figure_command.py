@@ -107,14 +107,41 @@ def test_the_suffix_tells_the_format_and_pdf_is_what_nobody_asks_for(place, caps
     figure.draw("bits", settings(place, *TWO), panel="accuracy", output=place / "a.svg")
     assert ET.parse(place / "a.svg").getroot().tag.endswith("svg")
     figure.draw("bits", settings(place, *TWO), panel="accuracy")
-    assert (place / "bits.pdf").read_bytes().startswith(b"%PDF")
-    assert capsys.readouterr().out.split() == [str(place / "a.svg"), "bits.pdf"]
+    assert (place / "bits-accuracy.pdf").read_bytes().startswith(b"%PDF")
+    assert capsys.readouterr().out.split() == [str(place / "a.svg"), "bits-accuracy.pdf"]
 
 
-def test_several_panels_are_a_file_each(place, capsys):
-    assert figure.draw("energy-accuracy", settings(place, *TWO), output=place / "e.pdf") == 0
-    assert sorted(one.name for one in place.glob("*.pdf")) == ["e-estimated.pdf", "e-modelled.pdf"]
-    assert len(capsys.readouterr().out.split()) == 2
+def test_several_panels_are_a_file_each_where_no_file_is_named(place, capsys):
+    assert figure.draw("energy-accuracy", settings(place, *TWO)) == 0
+    files = ["energy-accuracy-estimated.pdf", "energy-accuracy-modelled.pdf"]
+    assert sorted(one.name for one in place.glob("*.pdf")) == files
+    assert capsys.readouterr().out.split() == files
+
+
+def test_one_file_holds_one_panel_and_the_refusal_names_them(place):
+    told = "has 2 panels here, and e.pdf is one file; name one of energy-accuracy/estimated, energy-accuracy/modelled"
+    with pytest.raises(figure.FigureError, match=told):
+        figure.draw("energy-accuracy", settings(place, *TWO), output=Path("e.pdf"))
+    assert list(place.glob("*.pdf")) == []
+    assert figure.draw("energy-accuracy/modelled", settings(place, *TWO), output=Path("e.pdf")) == 0
+    assert [one.name for one in place.glob("*.pdf")] == ["e.pdf"]
+
+
+def test_a_panel_after_a_slash_is_the_panel_of_the_flag(place):
+    assert figure.draw("time-energy/modelled", settings(place, *TWO), output=place / "a.svg") == 0
+    assert figure.draw("time-energy", settings(place, *TWO), panel="modelled", output=place / "b.svg") == 0
+    assert (place / "a.svg").read_bytes() == (place / "b.svg").read_bytes()
+    with pytest.raises(figure.FigureError, match="leave one of them out"):
+        figure.draw("bits/accuracy", settings(place, *TWO), panel="speed")
+    with pytest.raises(figure.FigureError, match="time-energy has no panel 'measured' here"):
+        figure.draw("time-energy/measured", settings(place, *TWO))
+
+
+def test_a_figure_of_one_panel_needs_no_name_of_it(place):
+    one = a_record("a", 8)
+    del one["results"]["modelled_joules_per_sample"]
+    assert figure.draw("time-energy", settings(place, one)) == 0
+    assert (place / "time-energy.pdf").exists()
 
 
 def test_a_figure_for_a_dark_slide_is_another(place):
@@ -180,13 +207,16 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_written(place, flags
 
 def test_the_list_has_every_figure_and_says_which_have_data(place, capsys):
     assert figure.list_figures(settings(place, *TWO)) == 0
-    told = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    names = [line[0] for line in lines if line[-1] in ("yes", "no")]
+    assert len(names) == len(set(names)) > 15
+    told = {line[0]: line[-1] for line in lines}
     assert {"energy-accuracy": "yes", "bits": "yes", "scaling": "no", "to-accuracy": "no"}.items() <= told.items()
     assert {"trend": "no", "time-energy": "yes"}.items() <= told.items()
 
 
 def test_a_view_of_the_report_is_drawn_by_its_name(place):
     assert figure.draw("time-energy", settings(place, *TWO), kind="svg", panel="modelled") == 0
-    assert ET.parse(place / "time-energy.svg").getroot().tag.endswith("svg")
+    assert ET.parse(place / "time-energy-modelled.svg").getroot().tag.endswith("svg")
     with pytest.raises(figure.FigureError, match="no data for power: No record has a power trace"):
         figure.draw("power", settings(place, *TWO))

@@ -55,8 +55,8 @@ def test_the_range_of_a_model_is_written_out_and_so_is_a_lopsided_or_wide_interv
     assert badge.amount(result(1.73e-5, "estimated", low=5.78e-6, high=5.2e-5)) == "17.3 µJ (5.78 to 52.0 µJ)"
     assert badge.amount(result(2.0, "modelled", low=1.9, high=2.1)) == "2.00 J (1.90 to 2.10 J)"
     assert badge.amount(result(2.0, low=1.99, high=2.5)) == "2.00 J (1.99 to 2.50 J)"
-    assert badge.amount(result(1.0, low=-1.0, high=3.0)) == "1.00 J (-1.00 to 3.00 J)"
-    assert badge.amount(result(0.0, low=-1.0, high=1.0)) == "0 J (-1.00 to 1.00 J)"
+    assert badge.amount(result(1.0, low=-1.0, high=3.0)) == "1.00 J (−1.00 to 3.00 J)"
+    assert badge.amount(result(0.0, low=-1.0, high=1.0)) == "0 J (−1.00 to 1.00 J)"
 
 
 def test_a_number_without_an_interval_states_none() -> None:
@@ -146,5 +146,5 @@ def test_a_snippet_leads_to_the_report() -> None:
 
 def test_hostile_names_are_text_and_nothing_else() -> None:
     drawn = badge.series(result(1.0), label=HOSTILE)
-    assert words(drawn)[0] == "<script>alert('x')</script>\"&\ufffd\ufffd]]>"
+    assert words(drawn)[0] == "<script>alert('x')</script>\"&\\x00\\u202e]]>"
     assert "\\<script\\>" in badge.snippet("b.svg", HOSTILE, "index.html").markdown

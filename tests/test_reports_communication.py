@@ -151,10 +151,10 @@ def test_the_modelled_cluster_has_bars_of_its_own_in_shares_with_the_wire():
 def test_no_line_leads_from_what_ran_to_what_was_modelled():
     for name in ("tcp", "seconds"):
         (axis,) = drawn(communication.view(stored(*BOTH)))[name].axes
-        lines = [line for line in axis.lines if len(line.get_xdata()) > 1 and line.get_linestyle() != ":"]
+        lines = [line for line in axis.lines if line.get_marker() != "None"]
+        assert {line.get_marker() for line in lines} == {"o", "^"}
         for line in lines:
-            modelled = line.get_linestyle() == "--"
-            assert all((nodes > 4.5) == modelled for nodes in line.get_xdata())
+            assert all((nodes > 4.5) == (line.get_marker() == "^") for nodes in line.get_xdata())
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -169,6 +169,7 @@ def test_every_panel_has_its_words_and_kinds_do_not_mix(dark: bool):
         "measured",
         "estimated",
         "simulation",
+        "payload",
         "tcp",
         "wire",
         "seconds",
@@ -276,6 +277,21 @@ def test_absurd_joules_leave_room_for_the_others(joules: float):
     view = communication.view(stored(a_record("sync", 2, results=absurd), a_record("sync", 4), a_record("sync", 8)))
     for figure in drawn(view).values():
         figure.draw_without_rendering()
+
+
+def test_a_value_over_a_million_times_the_median_is_named_in_its_panel():
+    absurd = {"joules_per_sample": metric(1e12, "J", "measured"), "tcp_bytes_per_step": metric(1e15, "B", "measured")}
+    view = communication.view(stored(a_record("sync", 2, results=absurd), a_record("sync", 4), a_record("sync", 8)))
+    assert [note.partition(" is over")[0] for note in view.notes if note.startswith("Implausible")] == [
+        "Implausible TCP bytes per step: sync, 2 nodes (1000 TB)",
+        "Implausible measured J per sample: sync, 2 nodes (1.00 TJ)",
+    ]
+
+
+def test_the_caption_says_what_wire_bytes_are_and_where_payload_comes_from():
+    caption = communication.view(stored(*BOTH)).caption
+    assert "wire bytes are measured by the counters of network interfaces, of one host by its loopback" in caption
+    assert "Payload is counted by the program from the sizes of its messages, so it is modelled" in caption
 
 
 def test_names_with_markup_are_plain_text():

@@ -292,7 +292,7 @@ def test_results_of_a_workloads_own_stand_in_a_second_table(build):
 @given(st.floats(1e-12, 9.9e-4))
 def test_a_small_number_without_a_unit_is_written_as_a_power_of_ten(value: float):
     plain = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-    digits, _, raised = plotting.tick(value, "").rpartition("·")
+    digits, _, raised = plotting.tick(value, "").rpartition(" × ")
     assert float(f"{digits or 1}e{raised.removeprefix('10').translate(plain)}") == pytest.approx(value, rel=0.05)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from energybench.reports import figures
 from energybench.reports.frames import Stored
 from energybench.reports.views import frontier, frontier_figure
+from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.frontier_points import points, standing_words
 from energybench.reports.views.pareto import Place, Spread, standings
 from energybench.reports.views.pareto import frontier as best_of
@@ -145,7 +146,7 @@ def test_workloads_data_and_machines_have_frontiers_of_their_own():
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_each_kind_of_joule_on_each_machine_has_a_panel(dark: bool):
+def test_each_kind_of_joule_on_each_machine_has_a_panel_with_its_own_mark(dark: bool):
     other = a_record(8, 2e-4, 0.9, kind="simulated", machine={"id": "sim", "name": "sim"})
     view = frontier.view(stored(a_record(1, 1e-4, 0.9), other))
     assert view.figures is not None
@@ -155,6 +156,19 @@ def test_each_kind_of_joule_on_each_machine_has_a_panel(dark: bool):
         (axis,) = figure.axes
         assert axis.get_xlabel() == f"{name.partition('-')[0]} joules per sample"
         assert axis.get_xscale() == "log"
+        marker = figures.KINDS[name.partition("-")[0]][1]
+        assert {line.get_marker() for line in axis.lines if len(line.get_xdata()) == 1} >= {marker}
+        assert {line.get_marker() for line in figure.legends[0].get_lines()} == {marker}
+
+
+def test_one_point_alone_is_not_called_unbeaten_and_has_no_frontier():
+    view = frontier.view(stored(a_record(8, 2e-4, 0.95)))
+    assert {row[-1] for row in view.table.rows} == {"only one point"}
+    assert view.alts["measured"].endswith("There is only one point, so no frontier.")
+    assert view.figures is not None
+    figure = view.figures(False)["measured"]
+    assert [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"] == []
+    assert [text.get_text() for text in figure.legends[0].texts] == ["8"]
 
 
 def test_points_on_the_frontier_are_filled_joined_by_steps_and_beaten_ones_open():
@@ -170,17 +184,25 @@ def test_points_on_the_frontier_are_filled_joined_by_steps_and_beaten_ones_open(
     assert sorted(text.get_text() for text in axis.texts) == ["1", "4", "8"]
 
 
-def test_colours_follow_the_order_of_bits_and_markers_the_workload():
-    train = {"name": "qnn-train", "version": 1, "definition": {}}
+def test_colours_follow_the_order_of_bits_and_each_workload_has_a_panel():
+    train = {"name": "qnn-train", "version": 1, "definition": {"data": {"name": "digits"}}}
     view = frontier.view(
         stored(*(a_record(bits, 1e-4 * bits, 0.9 + bits / 1000) for bits in (32, 2, 8)))
         + stored(a_record(8, 1e-2, 0.9, workload=train, id="t"))
     )
     assert view.figures is not None
-    figure = view.figures(False)["measured"]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.texts] == ["2", "8", "32", "qnn-infer", "qnn-train", "frontier"]
-    assert {line.get_marker() for line in figure.axes[0].lines if len(line.get_xdata()) == 1} >= {"o", "s"}
+    drawn = view.figures(False)
+    assert list(drawn) == ["measured-1", "modelled-1", "measured-2", "modelled-2"]
+    infer, trained = (drawn[f"measured-{number}"] for number in (1, 2))
+    assert [one.axes[0].get_title() for one in (infer, trained)] == ["Measured, qnn-infer", "Measured, qnn-train"]
+    assert [text.get_text() for text in infer.legends[0].texts] == ["2", "8", "32", "frontier"]
+    colours = {
+        text.get_text(): line.get_color()
+        for one in (infer, trained)
+        for text, line in zip(one.legends[0].texts, one.legends[0].get_lines(), strict=True)
+    }
+    assert len({colours[bits] for bits in ("2", "8", "32")}) == 3
+    assert trained.legends[0].get_lines()[0].get_color() == colours["8"]
 
 
 def test_the_table_begins_with_the_frontier_and_says_how_sure_it_is():
@@ -252,9 +274,12 @@ def test_names_with_markup_are_plain_text_in_the_figure():
     ]
     view = frontier.view(stored(*records))
     assert view.figures is not None
-    figure = view.figures(False)["measured"]
-    figure.draw_without_rendering()
-    assert [text.get_text() for text in figure.legends[0].texts][-2:] == ["others", "frontier"]
+    drawn = view.figures(False)
+    assert len(drawn) == MOST_DRAWN
+    assert "12 of 20 panels are drawn; the data has all points." in view.notes
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+    assert HOSTILE in drawn["measured-1"].axes[0].get_title().replace("\n", " ")
 
 
 def test_the_alternative_text_names_the_frontier():

@@ -119,7 +119,7 @@ def test_joules_against_tolerance_are_drawn_where_several_were_run():
     assert list(line.get_ydata()) == [9e-4, 8e-4, 2e-4]
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
     assert view.alts["measured-tolerance"] == (
-        "Measured joules per sample against tolerance, 3 tolerances: 900 µJ at a tolerance of 0.0001, "
+        "Measured joules per sample against tolerance, 3 tolerances: 900 µJ at a tolerance of 10⁻⁴, "
         "200 µJ at a tolerance of 0.01."
     )
     assert "measured-tolerance" not in relaxing.view(stored(records[0])).alts
@@ -177,8 +177,8 @@ def test_a_trace_without_joules_is_still_drawn():
 
 def test_the_table_has_tolerance_sweeps_and_the_residual_at_the_end():
     text = cells(relaxing.view(stored(a_record(), trained())))
-    assert "eqprop-relax | 0.001 | 3.5 free | 0.000300 | 800 µJ" in text
-    assert "eqprop-train | none | 12 free, 16 nudged | 0.000300 | 28.0 µJ" in text
+    assert "eqprop-relax | 0.001 | 3.5 free | 3.00 × 10⁻⁴ | 800 µJ" in text
+    assert "eqprop-train | none | 12 free, 16 nudged | 3.00 × 10⁻⁴ | 28.0 µJ" in text
 
 
 @pytest.mark.parametrize("dark", [False, True])

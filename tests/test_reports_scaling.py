@@ -26,7 +26,7 @@ def metric(value: float, unit: str, provenance: str, **rest: Any) -> dict[str, A
 def a_record(strategy: str, nodes: int, curve: Any = None, **changes: Any) -> dict[str, Any]:
     results = {
         "seconds_per_step": metric(0.01 * nodes, "s", "measured"),
-        "payload_bytes_per_step": metric(100.0 * nodes, "B", "measured"),
+        "payload_bytes_per_step": metric(100.0 * nodes, "B", "modelled"),
         "tcp_bytes_per_step": metric(400.0 * nodes, "B", "measured"),
         "estimated_joules_per_sample": metric(4e-3, "J", "estimated", low=2e-3, high=8e-3),
         "accuracy": metric(0.9 + 0.01 * nodes / 4, "1", "measured"),
@@ -74,20 +74,20 @@ def test_measured_points_are_joined_by_strategy_in_the_order_of_nodes():
     sync, cultural, *_ = curves("seconds", *CULTURAL, *SYNC)
     assert (sync.name, cultural.name) == ("sync", "cultural")
     assert [(point.nodes, point.value) for point in sync.points] == [(2, 0.02), (4, 0.04), (8, 0.08)]
-    assert not sync.modelled
+    assert (sync.ran, sync.kind) == (True, "measured")
 
 
 def test_modelled_points_begin_beyond_the_most_nodes_that_ran():
     *_, modelled = curves("seconds", *SYNC, *CULTURAL)
-    assert modelled.modelled
+    assert (modelled.ran, modelled.kind) == (False, "modelled")
     assert [point.nodes for point in modelled.points] == [16, 10_000]
 
 
 def test_there_is_a_panel_for_each_kind_of_joule_and_one_for_the_modelled_cluster():
     found = scaling.panels(stored(*SYNC))
     assert list(found) == ["seconds", "payload", "tcp", "wire", "estimated", "simulation", "accuracy"]
-    assert [curve.modelled for curve in found["estimated"][1]] == [False]
-    assert [curve.modelled for curve in found["simulation"][1]] == [True]
+    assert [curve.ran for curve in found["estimated"][1]] == [True]
+    assert [curve.ran for curve in found["simulation"][1]] == [False]
     (cluster,) = found["simulation"][1]
     assert [point.nodes for point in cluster.points] == [1, 2, 4, 8, 16, 10_000]
     assert (cluster.points[0].low, cluster.points[0].high) == (1e-3, 5e-3)
@@ -118,16 +118,66 @@ def test_parameters_that_differ_tell_curves_of_one_strategy_apart():
     assert [curve.name for curve in curves("tcp", *codecs)] == ["cultural, codec fp32", "cultural, codec top1"]
 
 
-def test_marks_are_filled_where_measured_and_hollow_on_dashes_where_modelled():
+def test_marks_tell_provenance_and_colours_with_dashes_strategies():
     drawn = scaling.figures(stored(*SYNC, *CULTURAL))
     (axis,) = drawn["seconds"].axes
     sync, cultural, modelled, divide = axis.lines
-    assert [line.get_linestyle() for line in (sync, cultural, modelled, divide)] == ["-", "-", "--", ":"]
+    assert [line.get_marker() for line in (sync, cultural, modelled)] == ["o", "o", "^"]
     assert [line.get_markerfacecolor() == "none" for line in (sync, cultural, modelled)] == [False, False, True]
-    assert sync.get_color() == modelled.get_color()
-    assert sync.get_marker() == modelled.get_marker() != cultural.get_marker()
-    assert sync.get_color() != cultural.get_color()
-    assert [text.get_text() for text in drawn["seconds"].legends[0].get_texts()] == ["sync", "cultural", "modelled"]
+    assert sync.get_color() == modelled.get_color() != cultural.get_color()
+    assert sync.get_linestyle() == modelled.get_linestyle() != cultural.get_linestyle()
+    assert divide.get_linestyle() == ":"
+    assert words(drawn["seconds"]) == ["sync", "cultural", "measured", "modelled cluster"]
+
+
+def words(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def looks(figure: Any) -> dict[str, tuple[str, bool]]:
+    """Of each entry of a legend: its marker, and whether it is hollow."""
+    (legend,) = figure.legends
+    return {
+        text.get_text(): (line.get_marker(), line.get_markerfacecolor() == "none")
+        for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
+    }
+
+
+def test_the_legend_names_every_provenance_that_a_panel_draws_with_the_mark_of_the_report():
+    wire = {"wire_bytes_per_step": metric(500.0, "B", "measured")}
+    records = [a_record("sync", nodes, a_curve("sync"), results=wire) for nodes in (2, 4)]
+    drawn = {name: looks(figure) for name, figure in scaling.figures(stored(*records)).items()}
+    assert drawn["payload"] == {"sync": ("", False), "modelled": ("^", False), "modelled cluster": ("^", True)}
+    assert drawn["tcp"] == {"sync": ("", False), "measured": ("o", False), "modelled cluster": ("^", True)}
+    assert drawn["wire"] == drawn["tcp"]
+    assert drawn["estimated"] == {"sync": ("", False), "estimated": ("s", False)}
+    assert drawn["simulation"] == {"sync": ("", False), "modelled cluster": ("^", True)}
+
+
+def test_wire_bytes_of_a_loopback_say_that_they_are_and_are_hollow():
+    wire = {"wire_bytes_per_step": metric(500.0, "B", "measured")}
+    one = a_record("sync", 2, results=wire, flags=["loopback"])
+    drawn = scaling.figures(stored(one, a_record("sync", 4, results=wire)))
+    assert looks(drawn["wire"]) == {
+        "sync": ("", False),
+        "measured, loopback": ("o", True),
+        "measured": ("o", False),
+    }
+    assert "loopback" not in words(drawn["tcp"])
+    assert scaling.alt(stored(one), "wire") == (
+        "Wire bytes per step against nodes: sync (measured, loopback) 500 B at 2."
+    )
+
+
+def test_points_of_one_strategy_and_several_provenances_are_curves_of_their_own():
+    modelled = {"tcp_bytes_per_step": metric(100.0, "B", "modelled")}
+    records = [a_record("sync", 2), a_record("sync", 4), a_record("sync", 8, results=modelled)]
+    found = curves("tcp", *records)
+    assert [(curve.kind, [point.nodes for point in curve.points]) for curve in found] == [
+        ("measured", [2, 4]),
+        ("modelled", [8]),
+    ]
+    assert set(looks(scaling.figures(stored(*records))["tcp"])) == {"sync", "measured", "modelled"}
 
 
 def test_nodes_are_whole_numbers_on_a_logarithmic_axis():
@@ -146,7 +196,7 @@ def test_nodes_are_whole_numbers_on_a_logarithmic_axis():
      a_curve("sync", [{"nodes": 0, "seconds": 1.0}, {"nodes": 16, "seconds": -1.0}, {"nodes": 32, "seconds": True}])],
 )  # fmt: skip
 def test_details_of_another_form_are_left_alone(told: Any):
-    assert all(not curve.modelled for curve in curves("seconds", a_record("sync", 2, told)))
+    assert all(curve.ran for curve in curves("seconds", a_record("sync", 2, told)))
 
 
 def test_values_that_have_no_place_on_an_axis_are_left_out():
@@ -167,10 +217,12 @@ def test_records_without_nodes_or_strategy_fill_no_panel(parameters: dict[str, A
 
 def test_a_sentence_tells_the_ends_of_each_curve_and_which_was_modelled():
     assert scaling.alt(stored(*SYNC), "seconds") == (
-        "Seconds per step against nodes: sync 20.0 ms at 2, 80.0 ms at 8; "
-        "sync (modelled) 160 ms at 16, 100 s at 10,000."
+        "Seconds per step against nodes: sync (measured) 20.0 ms at 2, 80.0 ms at 8; "
+        "sync (modelled cluster) 160 ms at 16, 100 s at 10,000."
     )
-    assert scaling.alt(stored(SYNC[0]), "tcp").startswith("TCP bytes per step against nodes: sync 1.60 kB at 4;")
+    assert scaling.alt(stored(SYNC[0]), "tcp").startswith(
+        "TCP bytes per step against nodes: sync (measured) 1.60 kB at 4;"
+    )
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -194,7 +246,7 @@ def test_the_page_shows_them_with_what_they_are_and_takes_stale_ones_away(tmp_pa
     site_builder.build(records, site)
     page = (site / "workload-dist-train.html").read_text(encoding="utf-8")
     (figure,) = re.findall(r'<figure>\s*<h3 id="w1-scaling">.*?</figure>', page, re.DOTALL)
-    assert "Hollow marks on dashed lines are modelled" in " ".join(figure.split())
+    assert "Hollow marks are of a modelled cluster" in " ".join(figure.split())
     assert len(re.findall(r"<img [^>]*alt=\"[^\"]{40,}\"", figure)) == 7
     files = sorted((site / "figures").glob("scaling-*.svg"))
     assert len(files) == 14

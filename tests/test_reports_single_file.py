@@ -187,6 +187,16 @@ def test_the_policy_lets_run_what_is_in_the_file_and_nothing_else(text: str) -> 
     assert not read.all("link", "href")
 
 
+def test_a_script_that_runs_before_the_first_paint_stays_in_the_head(site: Path, tmp_path: Path) -> None:
+    (site / "theme.js").write_text("const theme = 'worn';\n", encoding="utf-8")
+    (site / "index.html").write_text(page("Energy report", INDEX, head='<script src="theme.js"></script>\n'))
+    text = single(site, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.index("const theme = 'worn'") < text.index("</head>") < text.index("dataset.ran")
+    policy = next(told["content"] or "" for tag, told in Read(text).tags if "http-equiv" in told)
+    digest = base64.b64encode(hashlib.sha256(b"const theme = 'worn';\n").digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+
+
 def test_scripts_keep_the_order_of_each_page_and_do_not_end_their_element(text: str) -> None:
     assert text.index("window.charts") < text.index("dataset.ran")
     assert r'"<\/script><script>";  /* <\!-- */' in text

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from energybench.reports.frames import Stored
 from energybench.reports.views.seen import Seen
-from energybench.reports.views.view import Table, View
+from energybench.reports.views.view import Table, View, latest
 
 __all__ = ["Seen", "Table", "View", "views"]
 
@@ -31,16 +31,17 @@ def views(stored: Sequence[Stored], seen: Seen | None = None) -> list[View]:
         trend,
     )
 
+    newest = latest(stored)
     return [
         *scorecard.views(seen),
         changes.view(seen),
         trend.view(seen),
-        frontier.view(stored),
-        tradeoff.view(stored),
-        breakdown.view(stored),
-        power.view(stored),
-        roofline.view(stored),
-        communication.view(stored),
-        relaxing.view(stored),
+        frontier.view(newest),
+        tradeoff.view(newest),
+        breakdown.view(newest),
+        power.view(newest),
+        roofline.view(newest),
+        communication.view(newest),
+        relaxing.view(newest),
         machines.view(stored, floor_of=seen.floor_of if seen else None),
     ]

@@ -1,6 +1,6 @@
 """Joules a sample of a relaxation against its tolerance, where several were run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,10 @@ from energybench.reports.bits import settings
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds, quantity
-from energybench.reports.plotting import MARKERS, colours, legend, logarithmic, panel_axes, widened
-from energybench.reports.views.drawing import MOST_DRAWN, ends, outline, shortened
+from energybench.reports.plotting import LINES, colours, legend, logarithmic, panel_axes, tick, widened
+from energybench.reports.views.drawing import MOST_DRAWN, ends, outline
 from energybench.reports.views.pictures import Picture
+from energybench.reports.views.row_names import shortened
 from energybench.reports.views.settling import tolerance_of
 from energybench.reports.views.view import joules_of
 
@@ -66,11 +67,15 @@ def _figure(found: Sequence[Spent], kind: str, where: str, dark: bool) -> "Figur
         figure, axis = parts
         for number, setting in enumerate(told):
             own = [one for one in found if one.setting == setting]
-            _line(axis, own, inks.get(setting, muted), MARKERS[number % len(MARKERS)] if inks else "")
+            look = {"linestyle": LINES[number % len(LINES)], "marker": KINDS[kind][1] if inks else ""}
+            _line(axis, own, {"color": inks.get(setting, muted)} | look)
         ends_up = [end for one in found for end in (one.joules, *(one.limits or ())) if end > 0]
         logarithmic(axis, "J", *widened(min(ends_up), max(ends_up)))
         _tolerances(axis, sorted({one.tolerance for one in found}))
-        looks = [{"color": inks[name], "marker": MARKERS[place]} for place, name in enumerate(inks)]
+        looks: list[dict[str, Any]] = [
+            {"color": ink, "marker": KINDS[kind][1], "linestyle": LINES[place % len(LINES)]}
+            for place, ink in enumerate(inks.values())
+        ]
         entries = [(shortened(name), look) for name, look in zip(inks, looks, strict=True)] if len(inks) > 1 else []
         legend(figure, entries, dark=dark)
     return figure
@@ -85,17 +90,19 @@ def _tolerances(axis: "Axes", found: Sequence[float]) -> None:
         axis.xaxis.set_major_locator(FixedLocator(found))
 
 
-def _line(axis: "Axes", own: Sequence[Spent], ink: Any, marker: str) -> None:
+def _line(axis: "Axes", own: Sequence[Spent], look: Mapping[str, Any]) -> None:
     line = outline([(one.tolerance, one.joules) for one in own])
     x, y = zip(*line, strict=True)
-    axis.plot(x, y, "-", color=ink, marker=marker, markersize=7, linewidth=1.5, zorder=3)
-    for one in own if marker and len(own) <= MOST_DRAWN else ():
+    axis.plot(x, y, markersize=7, linewidth=1.5, zorder=3, **look)
+    ink = look["color"]
+    for one in own if look["marker"] and len(own) <= MOST_DRAWN else ():
         bar = ends(one.joules, *(one.limits or (None, None)))
         if bar:
             axis.errorbar(one.tolerance, one.joules, yerr=bar, fmt="none", ecolor=ink, elinewidth=1.2, capsize=2.5)
 
 
 def _alt(found: Sequence[Spent], kind: str) -> str:
-    begin, end = (f"{quantity(one.joules, 'J')} at a tolerance of {one.tolerance:g}" for one in (found[0], found[-1]))
+    told = (found[0], found[-1])
+    begin, end = (f"{quantity(one.joules, 'J')} at a tolerance of {tick(one.tolerance, '')}" for one in told)
     count = len({one.tolerance for one in found})
     return f"{kind.capitalize()} joules per sample against tolerance, {count:,} tolerances: {begin}, {end}."

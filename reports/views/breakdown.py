@@ -1,16 +1,19 @@
 """Where the joules go: disjoint domains, static and active, modelled terms; watts idle and under load."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import quantity, span
-from energybench.reports.plotting import colours, panel_axes
-from energybench.reports.views.drawing import LONGEST, MOST_DRAWN, prefixed, row_fit, rows, shortened, spread_out
+from energybench.reports.numbers import quantity, stated
+from energybench.reports.plotting import panel_axes
+from energybench.reports.views.drawing import MOST_DRAWN, prefixed, row_fit, rows, spread_out
+from energybench.reports.views.implausible import implausible
+from energybench.reports.views.part_looks import looks_of
 from energybench.reports.views.parts import Bar, Phase, bars, common, gathered, phases
-from energybench.reports.views.stacks import looks_of, stack
+from energybench.reports.views.row_names import headed, shortened, told_apart
+from energybench.reports.views.stacks import stack
 from energybench.reports.views.view import Cell, Table, View, cut, framed, latest, names, shown
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ COLUMNS = ("record", "machine", "workload", "name", "provenance", "phase", "of",
 CAPTION = (
     "Parts of one bar add up to it, and none contains another. Static is idle power times the time of the "
     "windows, active the rest. Modelled joules have terms of the energy table in place of domains. The number "
-    "above a bar is all of it, with its interval; bars at watts are ±2 standard uncertainties of the counters."
+    "above a bar is all of it, with its interval; bars at watts are ±2 standard uncertainties of the counters. A part "
+    "has the same colour and hatch in all panels."
 )
 EMPTY = (
     "No record has joules in parts. Run a workload on a machine with a readable counter (`energybench doctor` tells), "
@@ -50,12 +54,14 @@ def view(stored: Sequence[Stored]) -> View:
     newest = latest(stored)
     told = [(one.record, name) for one, name in zip(newest, names(newest), strict=True)]
     found = [(name, record, bar) for record, name in told for bar in bars(record)]
+    every = [bar for _, _, bar in found]
     at_work = [(name, record, one) for record, name in told for one in phases(record)]
     panels, notes = _panels([(name, bar) for name, _, bar in found], [(name, one) for name, _, one in at_work])
     rows_shown, cut_off = cut([_row(name, bar) for name, _, bar in found], "bars")
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        return {panel.name: _figure(panel, dark=dark) for panel in panels}
+        looks = looks_of((name for panel in panels for name in _drawn_parts(panel)), dark=dark)
+        return {panel.name: _figure(panel, looks, dark=dark) for panel in panels}
 
     data = [row for name, record, bar in found for row in _data(record, name, bar)]
     data += [row for name, record, one in at_work for row in _phase_data(record, name, one)]
@@ -72,7 +78,7 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows_shown,
         ),
         frame=framed(COLUMNS, data),
-        notes=(*cut_off, *notes, *_without_idle([bar for _, _, bar in found])),
+        notes=(*cut_off, *notes, *_without_idle(every), *_below_idle(every), *_implausible(found)),
         empty=None if panels else EMPTY,
     )
 
@@ -88,12 +94,13 @@ def _panels(found: Sequence[tuple[str, Bar]], at_work: Sequence[tuple[str, Phase
                     f"{MOST_DRAWN} of {len(own):,} points are drawn by {of}, {kind}; the data has all of them."
                 )
             own = own[:MOST_DRAWN]
+            labels, shared = told_apart([name for name, _ in own])
             panels.append(
                 Panel(
                     name=f"{kind}-{of.replace(' ', '-')}",
-                    heading=f"{KINDS[kind][2]}, {of}",
+                    heading=headed(f"{KINDS[kind][2]}, {of}", shared),
                     kind=kind,
-                    labels=[_headed(name, _told(bar)) for name, bar in own],
+                    labels=[f"{label}: {_told(bar)}" for label, (_, bar) in zip(labels, own, strict=True)],
                     parts=[bar.parts for _, bar in own],
                 )
             )
@@ -114,28 +121,50 @@ def _without_idle(found: Sequence[Bar]) -> tuple[str, ...]:
     return (f"{left:,} of {metered:,} points have no idle baseline, so no static part.",) if left else ()
 
 
+def _below_idle(found: Iterable[Bar]) -> tuple[str, ...]:
+    """How many points took less than idle power would have."""
+    split = [bar for bar in found if "active" in bar.parts]
+    count = sum(bar.parts["active"] < 0 for bar in split)
+    note = (
+        f"{count:,} of {len(split):,} points have active joules below 0: the machine took more power idle, when its "
+        "baseline was measured, than at work. Such a baseline is not to be believed, nor are static and active of it."
+    )
+    return (note,) if count else ()
+
+
+def _implausible(found: Sequence[tuple[str, Mapping[str, Any], Bar]]) -> Iterator[str]:
+    """Of each kind of joule."""
+    for kind in KINDS:
+        whole = {name: bar.joules for name, _, bar in found if bar.kind == kind}
+        yield from implausible(list(whole.items()), "J", f"{kind} joules")
+
+
 def _phase_panel(kind: str, phased: Sequence[tuple[str, Phase]]) -> Panel:
+    labels, shared = told_apart([f"{name}, {one.name}" for name, one in phased])
+    watts = [quantity(sum(one.watts.values()), "W") for _, one in phased]
     return Panel(
         name=f"{kind}-phases",
-        heading=f"{KINDS[kind][2]}, watts by phase",
+        heading=headed(f"{KINDS[kind][2]}, watts by phase", shared),
         kind=kind,
-        labels=[_headed(name, f"{one.name}, {quantity(sum(one.watts.values()), 'W')}") for name, one in phased],
+        labels=[f"{label}: {told}" for label, told in zip(labels, watts, strict=True)],
         parts=[one.watts for _, one in phased],
         doubts=[one.doubt for _, one in phased],
     )
 
 
-def _headed(name: str, text: str) -> str:
-    """A name that leaves room for the number after it."""
-    return f"{shortened(name, max(12, LONGEST - len(text) - 2))}: {text}"
-
-
 def _told(bar: Bar) -> str:
-    limits = f" ({span(*bar.limits, 'J', like=bar.joules)})" if bar.limits else ""
-    return f"{quantity(bar.joules, 'J')}{limits}"
+    if not bar.limits:
+        return quantity(bar.joules, "J")
+    number, interval = stated(bar.joules, bar.limits, "J")
+    return f"{number} ({interval})"
 
 
-def _figure(panel: Panel, *, dark: bool) -> "Figure":
+def _drawn_parts(panel: Panel) -> Iterator[str]:
+    named = common(panel.parts)
+    return (name for one in panel.parts for name in gathered(one, named))
+
+
+def _figure(panel: Panel, every: Mapping[str, Any], *, dark: bool) -> "Figure":
     from matplotlib.patches import Patch
 
     # Where one bar would leave no room for the others, each is as long as the axis: its watts stand above it.
@@ -144,13 +173,13 @@ def _figure(panel: Panel, *, dark: bool) -> "Figure":
     label = f"{panel.kind} watts, mean of the phase" if watts else label
     named = common(panel.parts)
     gathered_parts = [gathered(one, named) for one in panel.parts]
-    order = list(dict.fromkeys([*named, *(name for one in gathered_parts for name in one)]))
-    looks = looks_of(order, colours(max(2, len(order)), dark=dark))
+    looks = {name: look for name, look in every.items() if any(name in one for one in gathered_parts)}
     with panel_axes(panel.heading, label, "", dark=dark) as (figure, axis):
         places = rows(axis, panel.labels, dark=dark)
         for number, (place, one) in enumerate(zip(places, gathered_parts, strict=True)):
             whole = 1.0 if watts else sum(value for value in one.values() if value > 0) or 1.0
-            stack(axis, place, {name: value / whole for name, value in one.items()}, looks, str(INK[dark]["face"]))
+            parts = {name: one[name] / whole for name in looks if name in one}
+            stack(axis, place, parts, looks, str(INK[dark]["face"]))
             if watts and panel.doubts and panel.doubts[number]:
                 at, reach = sum(one.values()), 2 * panel.doubts[number]
                 axis.errorbar(
@@ -161,7 +190,7 @@ def _figure(panel: Panel, *, dark: bool) -> "Figure":
         axis.set_xlim(None, None if watts else 1.0)
         edge = str(INK[dark]["face"])
         patches = [Patch(label=shortened(name), edgecolor=edge, linewidth=0.5, **look) for name, look in looks.items()]
-        row_fit(figure, len(places), patches, dark=dark)
+        row_fit(figure, patches, dark=dark)
     return figure
 
 

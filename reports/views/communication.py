@@ -11,6 +11,7 @@ from energybench.reports.flags import MEANINGS
 from energybench.reports.frames import Stored
 from energybench.reports.views import stacks
 from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.implausible import implausible
 from energybench.reports.views.node_rows import COLUMNS, Point, at, data, modelled_rows, rows_of, summary
 from energybench.reports.views.pictures import Picture, first
 from energybench.reports.views.spending import METERED, Spent, modelled, parts_of, range_of, spent_by
@@ -22,16 +23,20 @@ if TYPE_CHECKING:
 
 MOST_CURVES = 8
 """Strategies and settings of a panel: colours that can be told apart."""
-SHOWN = (*METERED, "simulation", "tcp", "wire", "seconds", "accuracy")
+SHOWN = (*METERED, "simulation", "payload", "tcp", "wire", "seconds", "accuracy")
 """Panels of `scaling` that are drawn here as well, in this order."""
 MOST_SHARES = 4
 """Bars of the modelled cluster of one curve."""
 NOTED = ("machine-wide", "loopback", "rank-lost")
 CAPTION = (
-    "Nobody meters a message: joules of a step are shared out by where the processes' time went, and a share keeps "
-    "their provenance. Communication is processor time for moving bytes, waiting the power at rest while a node is "
-    "blocked, computing the rest. Filled marks come from processes that ran; hollow ones on dashes, and all of the "
-    "modelled cluster, from a model, and no line joins the two. The wire is on no meter, so it is modelled only."
+    "Joules of a step are shared out by where the processes' time went, and a share keeps their provenance: "
+    "communication is processor time for moving bytes, waiting the power at rest while a node is blocked, computing "
+    "the rest. Against nodes, colour and dashes tell strategies apart, marks where a number comes from; nodes that no "
+    "process ran on are a modelled cluster, in hollow marks, and no line joins the two. Payload is counted by the "
+    "program from the sizes of its messages, so it is modelled; TCP bytes are measured by the kernel, by socket; wire "
+    "bytes are measured by the counters of network interfaces, of one host by its loopback, which is no wire, and "
+    "computed from TCP bytes and frames for the modelled cluster. No meter reads the joules of a link: they are "
+    "modelled always."
 )
 EMPTY = (
     "No record tells of several nodes. Train on some, as "
@@ -73,7 +78,7 @@ def view(stored: Sequence[Stored]) -> View:
             summary=summary(cluster),
         ),
         frame=framed(COLUMNS, [row for _, own in groups for row in data(own)]),
-        notes=(*cut_off, *notes, *_flagged(points)),
+        notes=(*cut_off, *notes, *_implausible(points), *_flagged(points)),
         empty=None if points else EMPTY,
     )
 
@@ -193,6 +198,17 @@ def _against_nodes(own: Sequence[Point], where: str) -> Iterator[tuple[str, Pict
 
 def _one_against_nodes(stored: Sequence[Stored], name: str, where: str, dark: bool) -> "Figure":
     return scaling.figures(stored, dark=dark, where=where, only=(name,))[name]
+
+
+def _implausible(points: Sequence[Point]) -> Iterator[str]:
+    """Of each kind of joule, and of what else stands against nodes."""
+    for panel in scaling.PANELS:
+        told = [
+            (one.label, float(result["value"]))
+            for one in points
+            if (result := one.record["results"].get(panel.metric)) and panel.kind in ("", result["provenance"])
+        ]
+        yield from implausible(told, panel.unit, panel.label)
 
 
 def _flagged(points: Sequence[Point]) -> list[str]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from energybench.reports.figures import INK
 from energybench.reports.numbers import prefix
-from energybench.reports.plotting import BOTTOM, ENTRIES, SIZE, TOP, tick
+from energybench.reports.plotting import BOTTOM, ENTRIES, SIZE, TOP, keep_labels, tick
+from energybench.reports.views.row_names import broken
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -21,34 +22,30 @@ COLUMNS, LINES = 32, 24
 """Cells that a scatter plot is thinned by."""
 ACROSS = 300
 """Pixels that a line of a panel is across, about."""
-LONGEST = 50
-"""Letters that fit across a panel, about."""
 ROW_INCHES, ROW_SIDES = 0.46, (0.28, 0.28)
+ROW_ROOM = 0.2
+"""Above and below all rows, in rows."""
+LINE = 0.35
+"""A further line of a name, in rows."""
 DIGITS = 3
 """That a tick has anyway."""
 EXTREME = 1000.0
 """From this ratio on a linear axis shows the largest value only."""
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
-    """A name that fits; its middle goes, for the beginning and the end tell points apart."""
-    if len(text) <= most:
-        return text
-    head = (most - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
-
-
 def rows(axis: "Axes", labels: Sequence[str], *, dark: bool) -> list[float]:
     """Make room for a row a label, the first at the top; its name stands above its mark. Returns their places."""
-    places = [float(-number) for number in range(len(labels))]
-    axis.set_ylim(places[-1] - 0.45, 0.75)
+    names = [broken(label) for label in labels]
+    lines = [LINE * (len(name) - 1) for name in names]
+    places = [-number - sum(lines[1 : number + 1]) for number in range(len(labels))]
+    axis.set_ylim(places[-1] - 0.45, 0.55 + ROW_ROOM + lines[0])
     axis.set_yticks([])
     axis.grid(visible=False, axis="y")
-    for place, label in zip(places, labels, strict=True):
+    for place, name in zip(places, names, strict=True):
         axis.text(
             0.0,
             place + 0.3,
-            shortened(label),
+            "\n".join(name),
             transform=axis.get_yaxis_transform(),
             fontsize=9.5,
             va="bottom",
@@ -82,6 +79,7 @@ def fit(
     figure.subplots_adjust(
         left=sides[0] / width, right=1 - sides[1] / width, top=1 - TOP / height, bottom=below / height
     )
+    keep_labels(figure)
     if not handles:
         return
     figure.legend(
@@ -97,9 +95,10 @@ def fit(
     )
 
 
-def row_fit(figure: "Figure", count: int, handles: "Sequence[Artist]" = (), *, dark: bool) -> None:
-    """As `fit`, for a panel of that many rows."""
-    fit(figure, count * ROW_INCHES + 0.1, handles, dark=dark)
+def row_fit(figure: "Figure", handles: "Sequence[Artist]" = (), *, dark: bool) -> None:
+    """As `fit`, for a panel that `rows` made room in."""
+    bottom, top = figure.axes[0].get_ylim()
+    fit(figure, (top - bottom - ROW_ROOM) * ROW_INCHES + 0.1, handles, dark=dark)
 
 
 def prefixed(axis: "Axes", unit: str, *, way: Literal["x", "y"]) -> None:

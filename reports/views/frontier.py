@@ -9,7 +9,8 @@ from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.views import frontier_figure
 from energybench.reports.views.drawing import MOST_DRAWN
-from energybench.reports.views.frontier_points import Point, points, standing_words, workload_of
+from energybench.reports.views.frontier_points import ALONE, Point, points, standing_words, workload_of
+from energybench.reports.views.implausible import implausible
 from energybench.reports.views.scatter import MOST_BARS
 from energybench.reports.views.view import (
     Cell,
@@ -45,10 +46,11 @@ COLUMNS = (
     "certain",
 )
 CAPTION = (
-    "Further left takes less energy, further up is more often right; bars are the stated intervals. Steps join what no "
-    "other point of the same workload, data and machine beats in both by its values; those points are filled, beaten "
-    "ones open. Estimated and modelled joules share the error of their model, and accuracies the samples they were "
-    "tested on, so the order of two points is surer than their bars, each by itself, say."
+    "Further left takes less energy, further up is more often right; bars are the stated intervals. Each workload, "
+    "data set, machine and kind of joule has its own panel, each kind its own mark. Steps join what no other point of "
+    "a panel beats in both by its values; those points are filled, beaten ones open. Estimated and modelled joules "
+    "share the error of their model, and accuracies the samples they were tested on, so the order of two points is "
+    "surer than their bars, each by itself, say."
 )
 EMPTY = (
     "No record has joules, accuracy and a bit-width. Run a network at several widths, as "
@@ -71,6 +73,8 @@ def view(stored: Sequence[Stored]) -> View:
     def draw(dark: bool) -> "dict[str, Figure]":
         return {name: frontier_figure.figure(own, heading, found, dark=dark) for name, (heading, own) in panels.items()}
 
+    far = [note for kind in KINDS for note in _implausible([one for one in found if one.kind == kind], kind)]
+
     return View(
         name="frontier",
         title="Energy and accuracy by bit-width",
@@ -84,7 +88,7 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, map(_data, found)),
-        notes=(*cut_off, *without_place(latest(stored)), *_left_out(panels, found), *_without_width(stored)),
+        notes=(*cut_off, *without_place(latest(stored)), *far, *_left_out(panels, found), *_without_width(stored)),
         empty=None if found else EMPTY,
     )
 
@@ -99,22 +103,37 @@ Panels = Mapping[str, tuple[str, list[Point]]]
 
 
 def _panels(found: Sequence[Point]) -> Panels:
-    """One for each kind of joule on each machine."""
+    """One for each kind of joule of what may stand on one frontier."""
+    sets = list(dict.fromkeys(one.contest for one in found))
     titles = {frames.machine(one.record): frames.title(one.record) for one in found}
     panels: dict[str, tuple[str, list[Point]]] = {}
-    for number, machine in enumerate(titles, 1):
+    for number, contest in enumerate(sets, 1):
         for kind in KINDS:
-            own = [one for one in found if (one.kind, frames.machine(one.record)) == (kind, machine)]
+            own = [one for one in found if (one.kind, one.contest) == (kind, contest)]
             if own and len(panels) < MOST_DRAWN:
-                several = len(titles) > 1
-                where = f", {machine_name(machine, titles)}" if several else ""
-                panels[f"{kind}-{number}" if several else kind] = (f"{KINDS[kind][2]}{where}", own)
+                name = f"{kind}-{number}" if len(sets) > 1 else kind
+                where = _where(own[0], sets, titles)
+                heading = KINDS[kind][2].partition(":")[0] if where else KINDS[kind][2]
+                panels[name] = (f"{heading}{where}", own)
     return panels
+
+
+def _where(one: Point, sets: Sequence[tuple[str, ...]], titles: Mapping[str, str]) -> str:
+    """What tells a panel from those of other workloads, versions, data and machines."""
+    workload, version, data, machine = one.contest
+    words = (workload, f"version {version}", data, machine_name(machine, titles))
+    alike = [told for told in sets if told[0] == workload]
+    several = (len({told[place] for told in (alike if place == 1 else sets)}) > 1 for place in range(len(words)))
+    return "".join(f", {word}" for word, differs in zip(words, several, strict=True) if word and differs)
+
+
+def _implausible(own: Sequence[Point], kind: str) -> tuple[str, ...]:
+    return implausible([(one.name, one.place.cost.value) for one in own], "J", f"{kind} joules")
 
 
 def _alt(own: Sequence[Point], heading: str) -> str:
     costs, worths = ([getattr(one.place, way).value for one in own] for way in ("cost", "worth"))
-    best = sorted((one for one in own if one.on_frontier), key=lambda one: one.place.cost.value)
+    best = sorted((one for one in own if one.on_frontier and not one.alone), key=lambda one: one.place.cost.value)
     told = ", ".join(
         f"{one.level} of {workload_of(one)} ({quantity(one.place.cost.value, 'J')}, "
         f"{quantity(one.place.worth.value, '%')})"
@@ -124,7 +143,8 @@ def _alt(own: Sequence[Point], heading: str) -> str:
     return (
         f"{heading}: accuracy against {own[0].kind} joules per sample, {len(own):,} point{'s' * (len(own) > 1)}, "
         f"{quantity(min(costs), 'J')} to {quantity(max(costs), 'J')}, {quantity(min(worths), '%')} to "
-        f"{quantity(max(worths), '%')}. On the frontier by their values: {told}{more}."
+        f"{quantity(max(worths), '%')}. "
+        + (f"On the frontier by their values: {told}{more}." if best else f"There is {ALONE}, so no frontier.")
     )
 
 
@@ -148,9 +168,9 @@ def _left_out(panels: Panels, found: Sequence[Point]) -> tuple[str, ...]:
             notes.append(f"{of}: of those that would cover one another, one.")
         elif count > MOST_BARS:
             notes.append(f"The intervals of the {count:,} points in {name} are not drawn; the data has them.")
-    there = len({(one.kind, frames.machine(one.record)) for one in found})
+    there = len({one.rivals for one in found})
     if there > len(panels):
-        notes.append(f"{len(panels)} of {there:,} pairs of machine and kind of joule are drawn; the data has all.")
+        notes.append(f"{len(panels)} of {there:,} panels are drawn; the data has all points.")
     return tuple(notes)
 
 

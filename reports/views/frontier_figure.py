@@ -1,43 +1,44 @@
-"""Joules (log) against accuracy: colours are bit-widths, markers workloads, steps the frontier of each."""
+"""Joules (log) against accuracy: colours are bit-widths, marks kinds of joule, steps the frontier."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports.figures import INK, MOST_LABELS, ordered, ramp
+from energybench.reports.figures import INK, KINDS, MOST_LABELS, ordered, ramp
 from energybench.reports.labels import name_points
-from energybench.reports.plotting import MARKERS, legend, logarithmic, panel_axes, percent, widened
-from energybench.reports.views.drawing import MOST_POINTS, ends, outline, shortened, thin
-from energybench.reports.views.frontier_points import Point, workload_of
+from energybench.reports.plotting import legend, logarithmic, panel_axes, percent, widened
+from energybench.reports.views.drawing import MOST_POINTS, ends, outline, thin
+from energybench.reports.views.frontier_points import Point
 from energybench.reports.views.scatter import MOST_BARS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-OTHERS = "others"
+MOST_NAMED = 30
+"""Points that are named where there is room; those on the frontier have the choice."""
 ROOM = (0.95, 0.22)
 """Inches beside the axes: a tick at the right edge has a unit."""
 
 
 def figure(own: Sequence[Point], heading: str, found: Sequence[Point], *, dark: bool) -> "Figure":
-    """One kind of joule on one machine; colours and markers are those of everything that was found."""
-    inks, marks = _inks(found, dark=dark), _marks(found)
-    kind, muted = own[0].kind, str(INK[dark]["muted"])
+    """One kind of joule of one workload; colours are those of everything that was found."""
+    inks, kind, muted = _inks(found, dark=dark), own[0].kind, str(INK[dark]["muted"])
     with panel_axes(heading, f"{kind} joules per sample", "accuracy", dark=dark) as (figure, axis):
         _scale(axis, own)
-        for rivals in dict.fromkeys(one.rivals for one in own):
-            _steps(axis, [one for one in own if one.rivals == rivals], muted)
+        if not own[0].alone:
+            _steps(axis, own, muted)
         shown = drawn(own)
         few = len(shown) <= MOST_BARS
         for one in sorted(shown, key=lambda one: one.on_frontier):
-            _mark(axis, one, inks[one.level], marks[workload_of(one)], few=few, dark=dark)
-        legend(figure, _entries(own, inks, marks, muted), dark=dark, sides=ROOM)
-        if len(own) <= MOST_LABELS and len({one.level for one in own}) > 1:
+            _mark(axis, one, inks[one.level], KINDS[kind][1], few=few, dark=dark)
+        legend(figure, _entries(own, inks, muted), dark=dark, sides=ROOM)
+        if len(own) <= MOST_NAMED and len({one.level for one in own}) > 1:
             rows = [
-                {"level": one.level, "joules": one.place.cost.value, "accuracy": one.place.worth.value} for one in own
+                {"level": one.level, "joules": one.place.cost.value, "accuracy": one.place.worth.value}
+                for one in sorted(own, key=lambda one: not one.on_frontier)
             ]
-            name_points(axis, rows, str(INK[dark]["face"]))
+            name_points(axis, rows, str(INK[dark]["face"]), [bar for one in own for bar in _bars(one)])
     return figure
 
 
@@ -53,12 +54,6 @@ def _inks(found: Sequence[Point], *, dark: bool) -> dict[str, Any]:
     """The colour of each width, in order, the same in all panels."""
     levels = ordered([one.level for one in found])
     return dict(zip(levels, ramp(len(levels), dark=dark) if len(levels) > 1 else ramp(3, dark=dark)[1:2], strict=True))
-
-
-def _marks(found: Sequence[Point]) -> dict[str, str]:
-    """The marker of each workload, the same in all panels; those after the last marker share it."""
-    workloads = list(dict.fromkeys(workload_of(one) for one in found))
-    return {name: MARKERS[min(number, len(MARKERS) - 1)] for number, name in enumerate(workloads)}
 
 
 def _scale(axis: "Axes", own: Sequence[Point]) -> None:
@@ -91,18 +86,21 @@ def _mark(axis: "Axes", one: Point, ink: Any, marker: str, *, few: bool, dark: b
     axis.plot(cost.value, worth.value, marker, markersize=8 if few else 5, zorder=order, **look)
 
 
-def _entries(
-    own: Sequence[Point], inks: Mapping[str, Any], marks: Mapping[str, str], muted: str
-) -> list[tuple[str, dict[str, Any]]]:
-    """Widths by colour, workloads by marker where there are several, then what filled, open and steps mean."""
+def _bars(one: Point) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The ends of both intervals."""
+    cost, worth = one.place.cost, one.place.worth
+    low = cost.low if cost.low > 0 else cost.value
+    return [((low, worth.value), (cost.high, worth.value)), ((cost.value, worth.low), (cost.value, worth.high))]
+
+
+def _entries(own: Sequence[Point], inks: Mapping[str, Any], muted: str) -> list[tuple[str, dict[str, Any]]]:
+    """Widths by colour, then what steps and open marks mean."""
     levels = [name for name in inks if any(one.level == name for one in own)]
     levels = levels if len(levels) <= MOST_LABELS else [levels[0], levels[-1]]
-    entries: list[tuple[str, dict[str, Any]]] = [(name, {"marker": "o", "color": inks[name]}) for name in levels]
-    workloads = list(dict.fromkeys(map(workload_of, own)))
-    told = workloads if len(workloads) <= len(MARKERS) else [*workloads[: len(MARKERS) - 1], OTHERS]
-    if len(told) > 1:
-        entries += [(shortened(name, 24), {"marker": marks.get(name, MARKERS[-1]), "color": muted}) for name in told]
-    entries.append(("frontier", {"marker": "", "linestyle": "-", "color": muted}))
+    marker = KINDS[own[0].kind][1]
+    entries: list[tuple[str, dict[str, Any]]] = [(name, {"marker": marker, "color": inks[name]}) for name in levels]
+    if not own[0].alone:
+        entries.append(("frontier", {"marker": "", "linestyle": "-", "color": muted}))
     if not all(one.on_frontier for one in own):
-        entries.append(("beaten", {"marker": "o", "mfc": "none", "mec": muted, "mew": 1.5}))
+        entries.append(("beaten", {"marker": marker, "mfc": "none", "mec": muted, "mew": 1.5}))
     return entries

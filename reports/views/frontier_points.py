@@ -11,6 +11,9 @@ from energybench.reports.numbers import bounds
 from energybench.reports.views.pareto import Place, Spread, Standing, standings
 from energybench.reports.views.view import joules_of, latest, names
 
+ALONE = "only one point"
+"""What is said of a point that nothing can be compared with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -24,6 +27,8 @@ class Point:
         place: joules a sample, and accuracy.
         stated: whether joules and accuracy have an interval.
         standing: among the points of the same workload, data, machine and kind.
+        rival: what people call the point that beats it, or may.
+        alone: whether there are no others of the same workload, data, machine and kind.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Point:
     stated: tuple[bool, bool]
     standing: Standing | None = None
     rival: str = ""
+    alone: bool = False
 
     @property
     def level(self) -> str:
@@ -46,11 +52,15 @@ class Point:
         return self.standing is not None and self.standing.on_frontier
 
     @property
+    def contest(self) -> tuple[str, str, str, str]:
+        """Workload, version, data and machine: points that may stand on one frontier have them in common."""
+        workload, data = self.record["workload"], frames.data_name(self.record)
+        return str(workload["name"]), str(workload["version"]), data, frames.machine(self.record)
+
+    @property
     def rivals(self) -> tuple[str, ...]:
-        """Points that may stand on one frontier have this in common."""
-        workload = self.record["workload"]
-        told = str(workload["name"]), str(workload["version"]), frames.data_name(self.record)
-        return (*told, frames.machine(self.record), self.kind)
+        """And they are of one kind of joule."""
+        return (*self.contest, self.kind)
 
 
 def points(stored: Sequence[Stored]) -> list[Point]:
@@ -74,6 +84,8 @@ def points(stored: Sequence[Stored]) -> list[Point]:
 def standing_words(one: Point) -> str:
     """Whether a point is on the frontier, and how sure that is."""
     assert one.standing is not None
+    if one.alone:
+        return ALONE
     if one.standing.certain:
         return "yes" if one.on_frontier else f"no, beaten by {one.rival}"
     return f"{'yes' if one.on_frontier else 'no'}, by its value; within the interval of {one.rival}"
@@ -100,5 +112,5 @@ def _placed(found: Sequence[Point]) -> list[Point]:
         for number, standing in zip(own, standings([found[one].place for one in own]), strict=True):
             other = found[own[standing.rival]] if standing.rival is not None else None
             rival = "" if other is None else other.level if other.level != found[number].level else other.name
-            placed[number] = replace(found[number], standing=standing, rival=rival)
+            placed[number] = replace(found[number], standing=standing, rival=rival, alone=len(own) == 1)
     return placed

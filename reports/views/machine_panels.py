@@ -40,7 +40,7 @@ def noise_panel(on: str, kind: str, own: Sequence[Noise]) -> "tuple[Drawing, str
             if floors:
                 line = Line2D([], [], marker="|", color=muted, linestyle="", markersize=11, mew=2.5, label="floor")
                 handles.append(line)
-            row_fit(figure, len(places), handles, dark=dark)
+            row_fit(figure, handles, dark=dark)
         return figure
 
     worst = own[0]
@@ -66,7 +66,7 @@ def idle_panel(on: str, kind: str, rested: Sequence[Idle]) -> "tuple[Drawing, st
                 for one in own[domain] if few else ():
                     axis.errorbar(one.watts, place, xerr=2 * one.doubt, fmt="none", ecolor=ink, elinewidth=1.1)
             _watts(axis, [one.watts for one in rested])
-            row_fit(figure, len(domains), dark=dark)
+            row_fit(figure, dark=dark)
         return figure
 
     told = []

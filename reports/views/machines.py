@@ -1,4 +1,4 @@
-"""Machines: how well each repeats itself, what it draws at rest, and its canary over time."""
+"""Machines: where their joules come from, how well each repeats itself, its draw at rest, its canary over time."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ from energybench.reports import frames
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import Shown, quantity
-from energybench.reports.views import machine_panels
+from energybench.reports.views import machine_panels, machine_sources
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.noise import FloorOf, Idle, Noise, canary_lines, idles, noises, with_floor
 from energybench.reports.views.noise import canaries as canaries_beside
@@ -31,6 +31,8 @@ COLUMNS = (
     "repeats",
     "floor",
     "floor_source",
+    "reason",
+    "remedy",
 )
 MOST_MACHINES = 4
 CAPTION = (
@@ -38,10 +40,11 @@ CAPTION = (
     "floor that the gate goes by: how far apart two unchanged sets lie. Idle watts have a mark for each baseline,"
     " with ±2 standard uncertainties. A cross on the canary was outside of its history."
 )
-EMPTY = (
-    "No point was measured twice on one machine, and there is neither an idle baseline nor a canary. Run a workload "
-    "again, as `energybench run qnn-infer --quick`, on a machine with a counter."
+NO_NOISE = (
+    "Nothing tells of noise: no point was measured twice on one machine, and there is neither an idle baseline nor a "
+    "canary. Run a workload again, on a machine with a counter."
 )
+EMPTY = "No record tells of a machine. Run a workload, as `energybench run qnn-infer --quick`."
 
 
 def view(
@@ -52,20 +55,22 @@ def view(
 ) -> View:
     """What is known of the machines of these records.
 
-    Columns of its data: machine (its id, with `-simulated` where counters were); what (`noise`, `idle`, `canary`); name
-    (of the point or the domain); metric; provenance; when; value (of noise the standard deviation over the mean of
-    repeats, else watts, joules or seconds); unit; standard_uncertainty; repeats; floor (standard deviation of the log
-    ratio of unchanged sets); floor_source.
+    Columns of its data: machine (its id, with `-simulated` where counters were); what (`noise`, `idle`, `canary`,
+    `source` of joules, `not read`); name (of the point, the domain, the source); metric; provenance; when; value (of
+    noise the standard deviation over the mean of repeats, else watts, joules or seconds); unit; standard_uncertainty;
+    repeats (of a source its records); floor (standard deviation of the log ratio of unchanged sets); floor_source;
+    reason and remedy of what was not read.
 
     Args:
         stored: all records, repeats as well.
         floor_of: the noise floor of a series, as `gating.floors.floors` gives it.
         canaries: the lines of each machine's canary by its id; read from beside the records by default.
     """
-    titles = {frames.machine(one.record): frames.title(one.record) for one in stored}
+    titles = frames.titles(stored)
     noise, idle = noises(stored), idles(stored)
     if floor_of:
         noise = [*(with_floor(one, floor_of) for one in noise[:MOST_ROWS]), *noise[MOST_ROWS:]]
+    found = machine_sources.sources(stored)
     birds = canaries_beside(stored) if canaries is None else canaries
     panels = _panels(titles, noise, idle, birds)
     kept, notes = cut([_row(one, titles) for one in noise], "series with repeats")
@@ -76,7 +81,7 @@ def view(
     return View(
         name="machines",
         title="Machines and their noise",
-        answers="How far apart do repeats lie where nothing changed, and has a machine drifted?",
+        answers="Where do joules come from, how far apart do repeats lie where nothing changed, has a machine drifted?",
         figures=draw if panels else None,
         alts={name: alt for name, (_, alt) in panels.items()},
         caption=CAPTION,
@@ -85,9 +90,18 @@ def view(
             headings=("Point", "Result", "Machine", "Repeats", "Variation", "Floor"),
             rows=kept,
         ),
-        frame=framed(COLUMNS, [*map(_noise_data, noise), *map(_idle_data, idle), *_canary_data(birds)]),
-        notes=(*notes, *_left_out(titles, noise, idle)),
-        empty=None if panels else EMPTY,
+        second=machine_sources.table(found, titles),
+        frame=framed(
+            COLUMNS,
+            [
+                *map(_noise_data, noise),
+                *map(_idle_data, idle),
+                *_canary_data(birds),
+                *map(machine_sources.data, found),
+            ],
+        ),
+        notes=(*notes, *_left_out(titles, noise, idle), *(() if panels else (NO_NOISE,))),
+        empty=None if panels or found else EMPTY,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from energybench.reports import scaling
 from energybench.reports.analog import is_number
 from energybench.reports.numbers import bounds
-from energybench.reports.views.spending import METERED, REST, batch_of, modelled, parts_of, range_of, spent_by
+from energybench.reports.views.part_looks import REST
+from energybench.reports.views.spending import METERED, batch_of, modelled, parts_of, range_of, spent_by
 from energybench.reports.views.view import MOST_ROWS, Cell, shown
 
 BYTES = ("payload_bytes", "tcp_bytes", "wire_bytes")

@@ -10,7 +10,6 @@ from energybench.gating.floors import CANARY, read_canary
 from energybench.gating.from_records import of_record
 from energybench.gating.series import Floor, Series
 from energybench.record import parse
-from energybench.reports import frames
 from energybench.reports.frames import Stored
 from energybench.reports.views.view import point_names
 
@@ -31,7 +30,7 @@ class Noise:
         repeats: records, over all commits that have at least two.
         variation: standard deviation over mean of records of one commit, pooled.
         floor: how far apart unchanged sets lie, standard deviation of the log ratio; None where nobody knows.
-        record: the newest of them.
+        newest: the last record of them.
     """
 
     machine: str
@@ -41,7 +40,7 @@ class Noise:
     repeats: int
     variation: float
     floor: Floor | None = None
-    record: Mapping[str, Any]
+    newest: Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +57,28 @@ class Idle:
 
 def noises(stored: Sequence[Stored]) -> list[Noise]:
     """Each series with repeats, the noisiest first; what is counted has no noise and is not among them."""
-    words = point_names([one.record for one in stored])
+    names = _names(stored)
+    repeats: dict[tuple[str, ...], list[Stored]] = {}
+    for one in stored:
+        point = (one.machine, names[_point(one.record)], str(one.record["seed"]), _commit(one.record))
+        repeats.setdefault(point, []).append(one)
     sets: dict[tuple[str, ...], dict[str, list[float]]] = {}
-    newest: dict[tuple[str, ...], Mapping[str, Any]] = {}
-    for one, name in zip(stored, words, strict=True):
-        record = one.record
-        for metric, result in record["results"].items():
-            if not metric.endswith(ENDINGS) or result["unit"] not in COSTS or result["provenance"] == "modelled":
-                continue
-            key = (frames.machine(record), name, metric, result["provenance"], str(record["seed"]))
-            sets.setdefault(key, {}).setdefault(_commit(record), []).append(float(result["value"]))
-            newest[key] = record
+    newest: dict[tuple[str, ...], Stored] = {}
+    for (*who, commit), own in repeats.items():
+        for one in own if len(own) > 1 else ():
+            for metric, result in one.record["results"].items():
+                if result["provenance"] == "modelled" or result["unit"] not in COSTS or not metric.endswith(ENDINGS):
+                    continue
+                key = (*who, metric, result["provenance"])
+                sets.setdefault(key, {}).setdefault(commit, []).append(float(result["value"]))
+                newest[key] = one
     found = [_noise(key, list(by_commit.values()), newest[key]) for key, by_commit in sets.items()]
     return sorted((one for one in found if one), key=lambda one: (-one.variation, one.name, one.metric))
 
 
 def with_floor(one: Noise, floor_of: FloorOf) -> Noise:
     """The same with what is known of its floor."""
-    series = next((s for s in of_record(parse(dict(one.record))) if s.key.metric == one.metric), None)
+    series = next((s for s in of_record(parse(dict(one.newest.whole.record))) if s.key.metric == one.metric), None)
     return replace(one, floor=floor_of(series)) if series else one
 
 
@@ -83,7 +86,7 @@ def idles(stored: Sequence[Stored]) -> list[Idle]:
     """Every baseline of every domain, the oldest first."""
     return [
         Idle(
-            machine=frames.machine(one.record),
+            machine=one.machine,
             when=str(one.record["created"]),
             domain=domain,
             kind=energy["provenance"],
@@ -99,8 +102,8 @@ def idles(stored: Sequence[Stored]) -> list[Idle]:
 
 def canaries(stored: Sequence[Stored]) -> dict[str, list[Mapping[str, Any]]]:
     """The canary of each machine, from the file beside its records, by the machine's id."""
-    folders = {one.record["machine"]["id"]: one.path.parent for one in stored}
-    found = {machine: read_canary(folder / CANARY) for machine, folder in sorted(folders.items())}
+    last = {one.record["machine"]["id"]: one.path for one in stored}
+    found = {machine: read_canary(path.parent / CANARY) for machine, path in sorted(last.items())}
     return {machine: lines for machine, lines in found.items() if lines}
 
 
@@ -119,12 +122,12 @@ def canary_lines(lines: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str,
             yield name, kind, values
 
 
-def _noise(key: tuple[str, ...], sets: Sequence[Sequence[float]], record: Mapping[str, Any]) -> Noise | None:
+def _noise(key: tuple[str, ...], sets: Sequence[Sequence[float]], newest: Stored) -> Noise | None:
     repeated = [values for values in sets if len(values) > 1 and fmean(values) > 0]
     if not repeated:
         return None
     squares = math.fsum((len(values) - 1) * (stdev(values) / fmean(values)) ** 2 for values in repeated)
-    machine, name, metric, kind, _ = key
+    machine, name, _, metric, kind = key
     return Noise(
         machine=machine,
         name=name,
@@ -132,14 +135,24 @@ def _noise(key: tuple[str, ...], sets: Sequence[Sequence[float]], record: Mappin
         kind=kind,
         repeats=sum(map(len, repeated)),
         variation=math.sqrt(squares / sum(len(values) - 1 for values in repeated)),
-        record=record,
+        newest=newest,
     )
+
+
+def _names(stored: Sequence[Stored]) -> dict[tuple[str, str], str]:
+    """What people call each point that occurs."""
+    records = {_point(one.record): one.record for one in stored}
+    return dict(zip(records, point_names(list(records.values())), strict=True))
+
+
+def _point(record: Mapping[str, Any]) -> tuple[str, str]:
+    return str(record["workload"]["name"]), repr(record["parameters"])
 
 
 def _commit(record: Mapping[str, Any]) -> str:
     """What code it was: with files changed nobody knows, and they may all be the same."""
     git = record["machine"].get("git")
-    return str(git.get("commit", "")) if isinstance(git, Mapping) and not git.get("dirty") else ""
+    return str(git.get("commit", "")) if isinstance(git, dict) and not git.get("dirty") else ""
 
 
 def _positive(value: object) -> bool:

@@ -7,10 +7,10 @@ from statistics import fmean
 from typing import Any
 
 from energybench.reports.numbers import bounds
+from energybench.reports.views.part_looks import OTHERS, REST
 
 MOST_PARTS = 7
 """Colours for parts by name; smaller ones are one part together."""
-REST = "not told apart"
 SPLIT = ("static", "active")
 
 
@@ -84,7 +84,7 @@ def gathered(parts: Mapping[str, float], named: Sequence[str]) -> dict[str, floa
     """Parts by these names, in this order, and what is left as one."""
     kept = {name: parts[name] for name in named if name in parts}
     rest = [value for name, value in parts.items() if name not in kept]
-    return kept | ({f"{len(rest)} other parts" if len(rest) > 1 else "other": math.fsum(rest)} if rest else {})
+    return kept | ({OTHERS: math.fsum(rest)} if rest else {})
 
 
 def _metered(record: Mapping[str, Any], samples: int) -> list[Bar]:

@@ -1,13 +1,15 @@
 """The power trace: watts of each domain through the windows, which are laid end to end, with what was throttled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
 from energybench.reports.plotting import colours, panel_axes, widened
-from energybench.reports.views.drawing import fit, outline, prefixed, shortened, spread_out
+from energybench.reports.views.drawing import fit, outline, prefixed, spread_out
+from energybench.reports.views.implausible import implausible
+from energybench.reports.views.row_names import shortened
 from energybench.reports.views.trace_chart import chart
 from energybench.reports.views.traces import Trace, starts_of, trace_of
 from energybench.reports.views.view import Table, View, cut, framed, latest, names, shown
@@ -63,7 +65,7 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=lambda: _frame(found),
-        notes=(*_left_out(found), *notes),
+        notes=(*_left_out(found), *_implausible(found), *notes),
         empty=None if found else EMPTY,
     )
 
@@ -164,6 +166,15 @@ def _rows(one: Trace) -> list[tuple[Any, ...]]:
         parts = (min(watts), sum(watts) / len(watts), max(watts))
         rows.append((one.name, domain, f"{len(watts):,}", *(shown(value, "W", kind) for value in parts)))
     return rows
+
+
+def _implausible(found: Sequence[Trace]) -> Iterator[str]:
+    """Of the samples of each trace, by kind."""
+    for one in found:
+        kinds = one.kinds
+        for kind in dict.fromkeys(kinds.values()):
+            watts = [(sample.domain, sample.watts) for sample in one.samples if kinds[sample.domain] == kind]
+            yield from implausible(watts, "W", f"{kind} watts of {one.name}")
 
 
 def _left_out(found: Sequence[Trace]) -> tuple[str, ...]:

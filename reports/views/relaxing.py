@@ -11,6 +11,7 @@ from energybench.reports.numbers import bounds
 from energybench.reports.views import stacks
 from energybench.reports.views.against_tolerance import against_tolerance
 from energybench.reports.views.drawing import MOST_DRAWN
+from energybench.reports.views.implausible import implausible
 from energybench.reports.views.pictures import Picture, first
 from energybench.reports.views.settling import data, number_of, phase_joules, rows_of
 from energybench.reports.views.stacks import Stack
@@ -83,9 +84,15 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, (row for one, name in told for row in data(one.record, name))),
-        notes=(*cut_off, *notes),
+        notes=(*cut_off, *notes, *_implausible([(one.record, name) for one, name in told])),
         empty=None if newest else EMPTY,
     )
+
+
+def _implausible(told: Sequence[tuple[Mapping[str, Any], str]]) -> Iterator[str]:
+    for kind in KINDS:
+        found = [(name, float(joules["value"])) for record, name in told if (joules := joules_of(record, kind))]
+        yield from implausible(found, "J", f"{kind} joules")
 
 
 def _settles(record: Mapping[str, Any]) -> bool:
@@ -107,9 +114,11 @@ def _panels(newest: Sequence[Stored]) -> tuple[dict[str, Picture], list[str]]:
 
 
 def _where(record: Mapping[str, Any], groups: Sequence[Sequence[Stored]]) -> str:
-    """The machine, where there are several."""
+    """The workload and the machine, where there are several."""
     titles = {frames.machine(one.record): frames.title(one.record) for group in groups for one in group}
-    return f", {machine_name(frames.machine(record), titles)}" if len(titles) > 1 else ""
+    workload, workloads = record["workload"]["name"], {group[0].record["workload"]["name"] for group in groups}
+    machine = f", {machine_name(frames.machine(record), titles)}" if len(titles) > 1 else ""
+    return f"{f', {workload}' if len(workloads) > 1 else ''}{machine}"
 
 
 def _traced(own: Sequence[Stored], where: str, notes: list[str]) -> Iterator[tuple[str, Picture]]:

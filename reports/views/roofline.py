@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import Shown, bounds, quantity, span
+from energybench.reports.numbers import bounds, quantity
 from energybench.reports.plotting import legend, panel_axes, tick
 from energybench.reports.views import scatter
+from energybench.reports.views.ceiling_curves import draw_curves, name_curves
 from energybench.reports.views.ceilings import TABLES, Ceiling, of_records, unknown
-from energybench.reports.views.drawing import ground
+from energybench.reports.views.implausible import implausible
 from energybench.reports.views.scatter import Spot
 from energybench.reports.views.view import (
     Cell,
@@ -45,9 +46,6 @@ COLUMNS = (
     "operations_per_joule.low",
     "operations_per_joule.high",
 )
-STEPS = 60
-TOGETHER = 0.09
-"""Of the height of the axes, between two names."""
 CAPTION = (
     "Operations of any number format, and operand bytes as operators ask for them, whatever caches save. Curves "
     "are what the energy table allows in one format, half additions and half multiplications, with all operands "
@@ -90,7 +88,15 @@ def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
 
     def draw(dark: bool) -> "dict[str, Figure]":
         own = {kind: [one for one in found if one.kind == kind] for kind in kinds}
-        return {kind: _figure(own[kind], kind, told.get(kind, {}), dark=dark) for kind in kinds}
+        spots = {kind: scatter.few([one.spot for one in own[kind]]) for kind in kinds}
+        inks = scatter.looks(list(spots.values()), dark=dark)
+        return {kind: _figure(spots[kind], kind, inks, told.get(kind, {}), dark=dark) for kind in kinds}
+
+    far = [
+        note
+        for kind in kinds
+        for note in implausible([(one.name, one.spot.y) for one in found if one.kind == kind], "op/J", f"{kind} op/J")
+    ]
 
     return View(
         name="roofline",
@@ -108,6 +114,7 @@ def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
         notes=(
             *notes,
             *without_place(latest(stored)),
+            *far,
             *scatter.left_out([(one.kind, one.spot) for one in found]),
             *unknown(modelled, tables),
         ),
@@ -138,19 +145,26 @@ def points(stored: Sequence[Stored]) -> list[Point]:
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 
-def _figure(found: Sequence[Point], kind: str, told: Mapping[str, Sequence[Ceiling]], *, dark: bool) -> "Figure":
+def _figure(
+    spots: Sequence[Spot],
+    kind: str,
+    inks: Mapping[str, Mapping[str, Any]],
+    told: Mapping[str, Sequence[Ceiling]],
+    *,
+    dark: bool,
+) -> "Figure":
+    """One kind of joule; colours are those of all panels."""
     _, marker, heading = KINDS[kind]
-    spots = [one.spot for one in found]
-    inks = scatter.looks([one.group for one in spots], dark=dark)
     with panel_axes(heading, "operations per operand byte", f"op per {kind} joule", dark=dark) as parts:
         figure, axis = parts
         scatter.scale(axis, spots, ("", ""))
+        tops = draw_curves(axis, told, dark=dark)
         _ticks(axis)
-        _curves(axis, told, dark=dark)
         scatter.draw(axis, spots, marker, inks, dark=dark)
         line = {"color": str(INK[dark]["muted"]), "marker": "", "linestyle": "-"}
         tables = [(", ".join(told), line)] if told else []
-        legend(figure, [*scatter.entries(inks, marker), *tables], dark=dark)
+        legend(figure, [*scatter.entries(spots, inks, marker), *tables], dark=dark)
+        name_curves(axis, tops, spots, dark=dark)
     return figure
 
 
@@ -162,53 +176,12 @@ def _ticks(axis: "Axes") -> None:
         one.set_major_formatter(FuncFormatter(lambda value, _: tick(value, "op").removesuffix("op").rstrip()))
 
 
-def _curves(axis: "Axes", told: Mapping[str, Sequence[Ceiling]], *, dark: bool) -> None:
-    """The ceilings with their bands; names at the right end, one for those that end together."""
-    left, right = axis.get_xlim()
-    xs = [left * (right / left) ** (step / STEPS) for step in range(STEPS + 1)]
-    muted = str(INK[dark]["muted"])
-    tops: list[tuple[float, str]] = []
-    for table, every in told.items():
-        for one in every:
-            low, high = one.joules_per_byte
-            middle = (low + high) / 2
-            axis.plot(xs, [one.at(x, middle) for x in xs], color=muted, linewidth=1.2, zorder=2)
-            band = [one.at(x, high) for x in xs], [one.at(x, low) for x in xs]
-            axis.fill_between(xs, *band, color=muted, alpha=0.14, linewidth=0)
-            tops.append((one.at(right, middle), f"{one.name} ({table})" if len(told) > 1 else one.name))
-            axis.set_ylim(min(axis.get_ylim()[0], band[0][0]), max(axis.get_ylim()[1], 4 * tops[-1][0]))
-    apart = (axis.get_ylim()[1] / axis.get_ylim()[0]) ** TOGETHER
-    for top, name in _joined(sorted(tops), apart):
-        axis.text(
-            right,
-            top * apart**0.2,
-            f"{name} ",
-            color=muted,
-            fontsize=9,
-            ha="right",
-            va="bottom",
-            zorder=5,
-            bbox=ground(dark=dark),
-        )
-
-
-def _joined(tops: Sequence[tuple[float, str]], apart: float) -> list[tuple[float, str]]:
-    """Names that would cover one another as one, at the highest of them."""
-    joined: list[tuple[float, str]] = []
-    for top, name in tops:
-        if joined and top < joined[-1][0] * apart:
-            joined[-1] = (top, f"{joined[-1][1]}, {name}")
-        else:
-            joined.append((top, name))
-    return joined
-
-
 def _alt(found: Sequence[Point], kind: str, told: Mapping[str, Sequence[Ceiling]]) -> str:
     x, y = [one.spot.x for one in found], [one.spot.y for one in found]
-    under = "; ".join(
-        f"{table} allows {', '.join(f'{one.name} {_rate(1 / one.joules_per_operation)}' for one in every)} at most"
-        for table, every in told.items()
-    )
+    allowed = {
+        table: [f"{one.name} {_rate(1 / one.joules_per_operation)}" for one in own] for table, own in told.items()
+    }
+    under = "; ".join(f"{table} allows {', '.join(most)} at most" for table, most in allowed.items())
     count = f"{len(found):,} point{'s' if len(found) > 1 else ''}"
     return (
         f"Operations per {kind} joule against operations per byte, {count}: "
@@ -217,12 +190,8 @@ def _alt(found: Sequence[Point], kind: str, told: Mapping[str, Sequence[Ceiling]
     )
 
 
-def _interval(spot: Spot) -> str:
-    return f"{span(*spot.up, 'op', like=spot.y)}/J" if spot.up and spot.up[0] != spot.up[1] else ""
-
-
 def _rate(value: float) -> str:
-    return f"{quantity(value, 'op')}/J"
+    return quantity(value, "op/J")
 
 
 def _row(one: Point) -> tuple[Cell, ...]:
@@ -230,8 +199,8 @@ def _row(one: Point) -> tuple[Cell, ...]:
     assert joules is not None
     return (
         one.name,
-        f"{quantity(one.spot.x, '')} op/B",
-        Shown(text=_rate(one.spot.y), interval=_interval(one.spot), provenance=one.kind),
+        shown(one.spot.x, "op/B", "modelled"),
+        shown(one.spot.y, "op/J", one.kind, one.spot.up),
         shown(float(joules["value"]), "J", one.kind, bounds(joules)),
     )
 

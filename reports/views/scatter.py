@@ -1,22 +1,23 @@
 """Points with intervals on two logarithmic axes, each group with a colour and a line style of its own."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports import frames
 from energybench.reports.figures import INK
 from energybench.reports.frames import Stored
 from energybench.reports.plotting import colours, logarithmic, widened
-from energybench.reports.views.drawing import ends, shortened, thin
+from energybench.reports.views.drawing import ends, thin
+from energybench.reports.views.row_names import shortened
 from energybench.reports.views.view import machine_name, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_GROUPS = 8
-"""Colours that can be told apart; further groups share the last."""
+"""Colours that can be told apart, of one panel."""
 MOST_BARS = 60
 """Points up to which each has its interval drawn."""
 OTHERS = "others"
@@ -44,15 +45,41 @@ def groups(stored: Sequence[Stored]) -> list[str]:
         for one in stored
     ]
     if len(set(kinds)) > 1:
-        return _few(kinds)
+        return kinds
     words = [name.partition(", ")[2] for name in names(stored)]
     return words if all(words) and 1 < len(set(words)) <= MOST_GROUPS else kinds
 
 
-def looks(labels: Collection[str], *, dark: bool) -> dict[str, dict[str, Any]]:
-    """The colour of each group; its name is in the legend and in the table."""
-    told = list(dict.fromkeys(labels))
-    return {name: {"color": ink} for name, ink in zip(told, colours(len(told), dark=dark), strict=True)}
+def few(spots: Sequence[Spot]) -> list[Spot]:
+    """The spots of a panel in as many groups as have colours: the most frequent by name, the others as one."""
+    count = Counter(one.group for one in spots)
+    if len(count) <= MOST_GROUPS:
+        return list(spots)
+    first = {label for label, _ in count.most_common(MOST_GROUPS - 1)}
+    return [one if one.group in first else replace(one, group=OTHERS) for one in spots]
+
+
+def looks(panels: Sequence[Sequence[Spot]], *, dark: bool) -> dict[str, dict[str, Any]]:
+    """The colour of each group, the same in all panels, and another one than those that stand beside it in some."""
+    sets = [{one.group for one in spots} for spots in panels]
+    told = list(dict.fromkeys(one.group for spots in panels for one in spots))
+    if len(told) == 1:
+        return {told[0]: {"color": colours(1, dark=dark)[0]}}
+    inks, places = colours(MOST_GROUPS, dark=dark), dict[str, int]()
+    for name in told:
+        beside = {places[other] for own in sets if name in own for other in own & places.keys()}
+        free = [place for place in range(MOST_GROUPS) if place not in beside]
+        unused = [place for place in free if place not in places.values()]
+        places[name] = next(iter(unused or free), MOST_GROUPS - 1)
+    return {name: {"color": inks[place]} for name, place in places.items()}
+
+
+def bars(spots: Sequence[Spot]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The ends of their intervals, where they are drawn."""
+    if len(spots) > MOST_BARS:
+        return []
+    flat = [((one.across[0], one.y), (one.across[1], one.y)) for one in spots if one.across and one.across[0] > 0]
+    return flat + [((one.x, one.up[0]), (one.x, one.up[1])) for one in spots if one.up and one.up[0] > 0]
 
 
 def draw(
@@ -88,11 +115,14 @@ def scale(axis: "Axes", spots: Sequence[Spot], units: tuple[str, str]) -> None:
         logarithmic(axis, unit, *widened(min(above), max(above)), way="x" if way == "x" else "y")
 
 
-def entries(inks: Mapping[str, Mapping[str, Any]], marker: str) -> list[tuple[str, dict[str, Any]]]:
-    """For the legend: none where there is one group alone."""
+def entries(
+    spots: Sequence[Spot], inks: Mapping[str, Mapping[str, Any]], marker: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """For the legend, the groups of a panel: none where there is one group alone in all of them."""
     if len(inks) < 2:
         return []
-    return [(shortened(name), {"marker": marker, **look}) for name, look in inks.items()]
+    here = {one.group for one in spots}
+    return [(shortened(name), {"marker": marker, **look}) for name, look in inks.items() if name in here]
 
 
 def left_out(spots: Sequence[tuple[str, Spot]]) -> tuple[str, ...]:
@@ -116,12 +146,3 @@ def _bar(axis: "Axes", one: Spot, ink: Any) -> None:
     told: dict[str, Any] = {name: bar for name, bar in bars.items() if bar is not None}
     if told:
         axis.errorbar(one.x, one.y, **told, fmt="none", ecolor=ink, elinewidth=1.2, capsize=2.5, zorder=3)
-
-
-def _few(labels: Sequence[str]) -> list[str]:
-    """The most frequent groups by name, and the others as one."""
-    count = Counter(labels)
-    if len(count) <= MOST_GROUPS:
-        return list(labels)
-    first = {label for label, _ in count.most_common(MOST_GROUPS - 1)}
-    return [label if label in first else OTHERS for label in labels]

@@ -7,6 +7,7 @@ from energybench.reports import relaxation
 from energybench.reports.analog import is_number
 from energybench.reports.figures import KINDS
 from energybench.reports.numbers import bounds
+from energybench.reports.plotting import tick
 from energybench.reports.views.view import Cell, joules_of, shown
 
 
@@ -48,7 +49,7 @@ def rows_of(record: Mapping[str, Any], name: str) -> list[tuple[Cell, ...]]:
     return [
         (
             name,
-            f"{tolerance:g}" if tolerance else "none",
+            tick(tolerance, "") if tolerance else "none",
             _sweeps(record),
             shown(end, "", residual) if end is not None else "",
             shown(float(joules["value"]), "J", kind, bounds(joules)),

@@ -8,11 +8,11 @@ from energybench.reports import scaling
 from energybench.reports.analog import is_number
 from energybench.reports.figures import KINDS
 from energybench.reports.numbers import bounds
+from energybench.reports.views.part_looks import REST
 from energybench.reports.views.view import joules_of
 
 METERED = tuple(kind for kind in KINDS if kind != "modelled")
 """Kinds of joule that hold communication: the modelled ones count operations of the network alone."""
-REST = "not told apart"
 TERMS = {"compute": "computing", "communication CPU": "communication", "waiting": "waiting", "wire": "wire"}
 """Terms of a modelled point, by what they are called here."""
 

@@ -1,17 +1,17 @@
 """Joules a sample against seconds a sample: what time costs energy, and which points no other one beats in both."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports import frames
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds, quantity
-from energybench.reports.plotting import legend, panel_axes, tick
+from energybench.reports.plotting import legend, panel_axes
 from energybench.reports.views import scatter
-from energybench.reports.views.drawing import ground
+from energybench.reports.views.equal_products import equal_products, name_lines
+from energybench.reports.views.implausible import implausible
 from energybench.reports.views.scatter import Spot
 from energybench.reports.views.view import (
     Cell,
@@ -44,13 +44,17 @@ COLUMNS = (
     "joules.low",
     "joules.high",
     "energy_delay_product",
+    "energy_delay_product.low",
+    "energy_delay_product.high",
     "on_front",
 )
-MOST_LINES = 6
+ALONE = "only one point"
 CAPTION = (
     "Further left is faster, further down takes less energy; bars are the stated intervals. Dotted lines join "
     "equal energy-delay products. Steps join the points of a workload that no other point of it beats in both. "
-    "Each kind of joule has its own panel and mark."
+    "Each kind of joule has its own panel and mark. Energy × time is the product of both values; its interval is from "
+    "the product of both lower ends to that of both upper ends, as if both were off in the same direction at once, and "
+    "its provenance that of the joules."
 )
 EMPTY = (
     "No record has both joules and seconds a sample. Run a workload at several points, as "
@@ -60,27 +64,57 @@ EMPTY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One record in one kind of joule: its name, its spot, its place in the data, and whether it is on the front."""
+    """One record in one kind of joule.
+
+    Attributes:
+        name: of the record, for people.
+        kind: of joule.
+        record: as it is stored.
+        spot: seconds and joules a sample.
+        front: whether no other point of its workload beats it in both.
+        alone: whether there are no others of its workload, version, machine and kind.
+    """
 
     name: str
     kind: str
     record: Mapping[str, Any]
     spot: Spot
     front: bool = False
+    alone: bool = False
+
+    @property
+    def product(self) -> float:
+        """Joules × seconds."""
+        return self.spot.x * self.spot.y
+
+    @property
+    def product_limits(self) -> tuple[float, float] | None:
+        """Both lower ends, and both upper ones, multiplied; None where neither interval was stated."""
+        spot = self.spot
+        if not spot.across and not spot.up:
+            return None
+        across, up = spot.across or (spot.x, spot.x), spot.up or (spot.y, spot.y)
+        return max(0.0, across[0]) * max(0.0, up[0]), across[1] * up[1]
 
 
 def view(stored: Sequence[Stored]) -> View:
     """The time–energy trade-off of the newest record of each point.
 
     Columns of its data: record, machine, workload, name; provenance of the joules; seconds and joules (a sample), each
-    with `.low` and `.high`; energy_delay_product (J·s); on_front (no point of the same group is better in both).
+    with `.low` and `.high`; energy_delay_product (J·s) with `.low` and `.high`; on_front (no point of the same
+    workload, version and machine is better in both).
     """
     found = points(stored)
     kinds = [kind for kind in KINDS if any(one.kind == kind for one in found)]
     rows, notes = cut([_row(one) for one in _ordered(found)], "points")
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        return {kind: _figure([one for one in found if one.kind == kind], kind, dark=dark) for kind in kinds}
+        own = {kind: [one for one in found if one.kind == kind] for kind in kinds}
+        spots = {kind: scatter.few([one.spot for one in own[kind]]) for kind in kinds}
+        inks = scatter.looks(list(spots.values()), dark=dark)
+        return {kind: _figure(own[kind], spots[kind], kind, inks, dark=dark) for kind in kinds}
+
+    far = [note for kind in kinds for note in _implausible([one for one in found if one.kind == kind], kind)]
 
     return View(
         name="time-energy",
@@ -95,7 +129,12 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, map(_data, found)),
-        notes=(*notes, *without_place(latest(stored)), *scatter.left_out([(one.kind, one.spot) for one in found])),
+        notes=(
+            *notes,
+            *without_place(latest(stored)),
+            *far,
+            *scatter.left_out([(one.kind, one.spot) for one in found]),
+        ),
         empty=None if found else EMPTY,
     )
 
@@ -135,28 +174,29 @@ def _marked(found: Sequence[Point]) -> list[Point]:
     for number, one in enumerate(found):
         sets.setdefault((*_set(one), one.kind), []).append(number)
     best = {own[place] for own in sets.values() for place in front([found[number].spot for number in own])}
-    return [
-        Point(name=one.name, kind=one.kind, record=one.record, spot=one.spot, front=number in best)
-        for number, one in enumerate(found)
-    ]
+    alone = {own[0] for own in sets.values() if len(own) == 1}
+    return [replace(one, front=number in best, alone=number in alone) for number, one in enumerate(found)]
 
 
 def _ordered(found: Sequence[Point]) -> list[Point]:
     kinds = list(KINDS)
-    return sorted(found, key=lambda one: (kinds.index(one.kind), one.spot.x * one.spot.y, one.name))
+    return sorted(found, key=lambda one: (kinds.index(one.kind), one.product, one.name))
 
 
-def _figure(found: Sequence[Point], kind: str, *, dark: bool) -> "Figure":
+def _figure(
+    found: Sequence[Point], spots: Sequence[Spot], kind: str, inks: Mapping[str, Mapping[str, Any]], *, dark: bool
+) -> "Figure":
+    """One kind of joule; colours are those of all panels."""
     _, marker, heading = KINDS[kind]
-    spots = [one.spot for one in found]
-    inks = scatter.looks([one.group for one in spots], dark=dark)
     with panel_axes(heading, "seconds per sample", f"{kind} joules per sample", dark=dark) as (figure, axis):
         scatter.scale(axis, spots, ("s", "J"))
-        _equal_products(axis, dark=dark)
-        for group in dict.fromkeys(_set(one) for one in found):
-            _steps(axis, [one for one in found if _set(one) == group], inks, dark=dark)
+        lines = equal_products(axis, dark=dark)
+        stepped = [_steps(axis, own, inks, dark=dark) for own in _sets(found)]
         scatter.draw(axis, spots, marker, inks, dark=dark)
-        legend(figure, scatter.entries(inks, marker), dark=dark)
+        steps = {"marker": "", "linestyle": "-", "color": str(INK[dark]["muted"])}
+        more = [("not beaten in both", steps)] if any(stepped) else []
+        legend(figure, [*scatter.entries(spots, inks, marker), *more], dark=dark)
+        name_lines(axis, lines, spots, dark=dark)
     return figure
 
 
@@ -166,59 +206,34 @@ def _set(one: Point) -> tuple[str, ...]:
     return str(workload["name"]), str(workload["version"]), frames.machine(one.record)
 
 
-def _steps(axis: "Axes", own: Sequence[Point], inks: Mapping[str, Mapping[str, Any]], *, dark: bool) -> None:
-    """The front of one workload, in the colour of its group where it has one."""
+def _sets(found: Sequence[Point]) -> list[list[Point]]:
+    return [[one for one in found if _set(one) == group] for group in dict.fromkeys(map(_set, found))]
+
+
+def _steps(axis: "Axes", own: Sequence[Point], inks: Mapping[str, Mapping[str, Any]], *, dark: bool) -> bool:
+    """The front of one workload, in the colour of its group where it has one; whether there is a line to draw."""
     best = sorted((one.spot for one in own if one.front), key=lambda spot: spot.x)
     alone = {one.spot.group for one in own}
-    ink = inks[alone.pop()]["color"] if len(alone) == 1 else INK[dark]["muted"]
+    ink = inks.get(alone.pop(), {}).get("color") if len(alone) == 1 else None
     if len(best) > 1:
         x, y = ([getattr(spot, way) for spot in best] for way in ("x", "y"))
-        axis.plot(x, y, drawstyle="steps-post", color=ink, linewidth=1.5, zorder=2)
+        axis.plot(x, y, drawstyle="steps-post", color=ink or INK[dark]["muted"], linewidth=1.5, zorder=2)
+    return len(best) > 1
 
 
-def _equal_products(axis: "Axes", *, dark: bool) -> None:
-    """Lines of equal joules × seconds, each with its value where it leaves the axes."""
-    (left, right), (bottom, top) = ([math.log10(end) for end in ends] for ends in (axis.get_xlim(), axis.get_ylim()))
-    first, last = math.ceil(left + bottom), math.floor(right + top)
-    muted = str(INK[dark]["muted"])
-    for power in range(first, last + 1, max(1, -(-(last - first + 1) // MOST_LINES))):
-        axis.plot(
-            [10**left, 10**right],
-            [10 ** (power - left), 10 ** (power - right)],
-            ":",
-            color=muted,
-            linewidth=1,
-            zorder=1,
-        )
-        # Points lie about the rising diagonal: the end that is further from it has room for a word.
-        x = min(right, power - bottom)
-        low = power - x - bottom < 0.5 * (top - bottom)
-        x = x if low else max(left, power - top)
-        at = (x - left) / (right - left)
-        if at > 0.1 if low else at < 0.85:
-            _name_line(axis, (10**x, 10 ** (power - x)), f" {tick(10.0**power, 'J·s')} ", low=low, dark=dark)
-
-
-def _name_line(axis: "Axes", place: tuple[float, float], text: str, *, low: bool, dark: bool) -> None:
-    axis.text(
-        *place,
-        text,
-        color=str(INK[dark]["muted"]),
-        fontsize=8.5,
-        ha="right" if low else "left",
-        va="bottom" if low else "top",
-        zorder=2,
-        clip_on=True,
-        bbox=ground(dark=dark),
-    )
+def _implausible(own: Sequence[Point], kind: str) -> tuple[str, ...]:
+    seconds = implausible([(one.name, one.spot.x) for one in own], "s", f"seconds of points with {kind} joules")
+    return *implausible([(one.name, one.spot.y) for one in own], "J", f"{kind} joules"), *seconds
 
 
 def _alt(found: Sequence[Point], kind: str) -> str:
     x, y = ([one.spot.x for one in found], [one.spot.y for one in found])
+    compared = [one for one in found if not one.alone]
+    best = f"{sum(one.front for one in compared):,} not beaten in both" if compared else f"{ALONE} of each workload"
     return (
         f"{kind.capitalize()} joules against seconds per sample, {len(found):,} point{'s' if len(found) > 1 else ''}: "
         f"{quantity(min(x), 's')} to {quantity(max(x), 's')}, {quantity(min(y), 'J')} to {quantity(max(y), 'J')}; "
-        f"{sum(one.front for one in found):,} not beaten in both."
+        f"{best}."
     )
 
 
@@ -228,8 +243,8 @@ def _row(one: Point) -> tuple[Cell, ...]:
         one.name,
         shown(spot.x, "s", one.record["results"]["seconds_per_sample"]["provenance"], spot.across),
         shown(spot.y, "J", one.kind, spot.up),
-        f"{quantity(spot.x * spot.y, 'J')}·s",
-        "yes" if one.front else "no",
+        shown(one.product, "J·s", one.kind, one.product_limits),
+        ALONE if one.alone else "yes" if one.front else "no",
     )
 
 
@@ -243,4 +258,7 @@ def _data(one: Point) -> dict[str, object]:
         row[column] = value
         if limits:
             row[f"{column}.low"], row[f"{column}.high"] = limits
-    return row | {"energy_delay_product": spot.x * spot.y, "on_front": one.front}
+    row["energy_delay_product"] = one.product
+    if limits := one.product_limits:
+        row["energy_delay_product.low"], row["energy_delay_product.high"] = limits
+    return row | {"on_front": one.front}

@@ -30,6 +30,7 @@ def write(view: View, ledger: Ledger) -> dict[str, Any]:
         view.caption,
         sorted(view.alts.items()),
         view.table,
+        view.second,
         view.notes,
         b"" if table is None else exports.to_csv(table),
     )
@@ -52,6 +53,7 @@ def write(view: View, ledger: Ledger) -> dict[str, Any]:
         "answers": view.answers,
         "caption": view.caption,
         "table": view.table,
+        "second": view.second,
         "notes": list(view.notes),
         "empty": view.empty or "",
         "commits": embedded(view.commits) if view.commits else "",
