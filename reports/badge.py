@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from energybench.gating.verdicts import COMPARED, Judgement, Verdict
 from energybench.reports.numbers import bounds, quantity, short, span
+from energybench.terminal import visible
 
 HEIGHT, SIZE, PAD, MARK = 20, 11.0, 6.0, 11.0
 """Of the badge, of its type, beside text, and what a mark takes, in pixels."""
@@ -36,7 +37,7 @@ WIDTHS = {
     "AVBRXZC": 69,
     "UHNDG": 75,
     "&OQ": 79,
-    "w#+<=>^~±×÷→": 84,
+    "w#+−<=>^~±×÷→": 84,
     "M": 86,
     "%mW@…": 97,
 }
@@ -179,7 +180,6 @@ def _text(text: str, x: float) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """One line of what can be shown: no control characters, and none that turn the direction of what follows."""
-    line = " ".join(text.split())
-    clean = "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Cn", "Co") else one for one in line)
+    """One line, every character of it seen."""
+    clean = visible(" ".join(text.split()))
     return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"

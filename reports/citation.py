@@ -9,13 +9,14 @@ whether the records that he has are those of the report:
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from energybench.gating.recorded import digest_of
 from energybench.reports import frames
 from energybench.reports.frames import Stored
+from energybench.terminal import visible
 
 FEW = 3
 """So many names are listed; of more the first, and how many others there are."""
@@ -81,7 +82,8 @@ def cite(
         return None
     records = [one.record for one in stored]
     days = sorted(str(one["created"])[:10] for one in records)
-    workloads = tuple(sorted({_line(one["workload"]["name"]) for one in records}))
+    workloads = tuple(sorted(map(_line, {one["workload"]["name"] for one in records})))
+    named = {(one.machine, one.record["machine"]["name"]): one.record for one in stored}
     commits = dict.fromkeys(frames.commit_of(one) for one in sorted(records, key=lambda one: str(one["created"])))
     kinds = {result["provenance"] for one in records for result in one["results"].values() if result["unit"] == "J"}
     return Citation(
@@ -89,14 +91,14 @@ def cite(
         authors=tuple(filter(None, map(_line, authors))),
         address=_line(address),
         workloads=workloads,
-        machines=tuple(sorted({_line(frames.title(one)) for one in records})),
+        machines=tuple(sorted({_line(frames.title(one)) for one in named.values()})),
         kinds=tuple(kind for kind in KINDS if kind in kinds),
         first=days[0],
         last=days[-1],
         commits=tuple(_line(one) for one in commits if one),
-        versions=tuple(sorted({_line(one["energybench"]) for one in records})),
+        versions=tuple(sorted(map(_line, {one["energybench"] for one in records}))),
         records=len(records),
-        digest=digest(records),
+        digest=_over((str(one.record["id"]), one.digest) for one in stored),
     )
 
 
@@ -108,15 +110,14 @@ def _of(workloads: Sequence[str]) -> str:
 def digest(records: Iterable[Mapping[str, Any]]) -> str:
     """SHA-256 over records, whatever files and whatever order they are in; one that is there twice counts once.
 
-    What is hashed: of each record its JSON with sorted keys, without spaces, in UTF-8, and a newline; records in the
-    order of their ids.
+    What is hashed: of each record, in the order of their ids, the SHA-256 of a line, as `sha256sum` writes it, and a
+    newline. The line is the record's JSON with sorted keys, without spaces, in UTF-8.
     """
-    lines = {(str(one["id"]), _canonical(one)) for one in records}
-    return hashlib.sha256("".join(f"{line}\n" for _, line in sorted(lines)).encode()).hexdigest()
+    return _over((str(one["id"]), digest_of(one)) for one in records)
 
 
-def _canonical(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+def _over(digests: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("".join(f"{one}\n" for _, one in sorted(set(digests))).encode()).hexdigest()
 
 
 def plain(citation: Citation) -> str:
@@ -192,9 +193,8 @@ def _several(names: Sequence[str], what: str) -> str:
 
 
 def _line(text: object) -> str:
-    """One line without what neither YAML nor BibTeX can hold: control, format and unpaired characters."""
-    joined = " ".join(str(text).split())
-    return "".join("\ufffd" if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Cn") else one for one in joined)
+    """One line; characters that neither YAML nor BibTeX can hold, or that nobody sees, are spelt out."""
+    return visible(" ".join(str(text).split()))
 
 
 def _tex(text: str) -> str:

@@ -15,13 +15,13 @@ from energybench.reports import frames
 from energybench.reports.evidence import Evidence
 from energybench.reports.frames import Stored, commit_of
 from energybench.reports.ledger import digest
-from energybench.reports.numbers import COVERAGE, Shown, digits
+from energybench.reports.numbers import COVERAGE, EXACT, Shown, plus_minus
 from energybench.reports.pages import machine_page, workload_page
 from energybench.reports.surroundings import Difference, compared, newest_by_commit
 from energybench.reports.views import changes as change_view
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve, Value
-from energybench.reports.views.view import key_names, machine_name, shown
+from energybench.reports.views.view import key_names, machine_name, point_names, shown
 
 MOST_RECORDS = 50
 Place = tuple[int, int]
@@ -116,8 +116,12 @@ class CommitPages:
             "commit": one,
             "before": self.commits[place - 1] if place else None,
             "after": self.commits[place + 1] if place + 1 < len(self.commits) else None,
-            "changes": [change_view.row(each, self.names[each.key]) for each in _worst_first(changes)],
-            "rows": rows,
+            "changes": [
+                change_view.row(each, self.names[each.key], page=self.evidence.page(each.key))[1:]
+                for each in _worst_first(changes)
+            ],
+            "rows": [row for row in rows if row.before],
+            "begun": [row for row in rows if not row.before],
             "surroundings": [
                 {"machine": self._title(machine), "page": machine_page(machine), "differences": told}
                 for machine, told in self._surroundings.get(one.hash, ())
@@ -151,7 +155,7 @@ class CommitPages:
             {
                 "series": self.names[one.key],
                 "page": workload_page(one.key.workload),
-                "size": trend_figure.size(one),
+                "size": trend_figure.sized(one),
                 "provenance": one.provenance,
                 "commit": one.commit,
                 "warned": one.warned,
@@ -180,8 +184,8 @@ class CommitPages:
         known = self._known.get((number, at))
         if known is None:
             curve, one = self.evidence.curves[number], self.evidence.curves[number].values[at]
-            low, high = trend_figure.ends(one.value, one.error) or (one.value, one.value)
-            known = shown(one.value, trend_figure.unit_of(curve), curve.track.provenance, (low, high))
+            unit, otherwise = trend_figure.unit_of(curve), EXACT if curve.track.exact else ""
+            known = shown(one.value, unit, curve.track.provenance, one.bounds, otherwise=otherwise)
             self._known[number, at] = known
         return known
 
@@ -203,22 +207,20 @@ class CommitPages:
         own = self._records.get(commit.hash, [])
         told = [
             {
-                "id": one.record["id"],
-                "workload": one.record["workload"]["name"],
+                "point": name,
                 "page": workload_page(one.record["workload"]["name"]),
-                "parameters": ", ".join(f"{n} {frames.shown(v)}" for n, v in one.record["parameters"].items()),
                 "machine": self._title(frames.machine(one.record)),
                 "created": str(one.record["created"])[:16].replace("T", " "),
                 "quiet": one.record.get("quiet", {}).get("quiet", True),
                 "flags": list(one.record.get("flags", ())),
             }
-            for one in own[:MOST_RECORDS]
+            for one, name in zip(own[:MOST_RECORDS], point_names([one.record for one in own]), strict=False)
         ]
         return {"records": told, "more_records": max(0, len(own) - MOST_RECORDS)}
 
     @cached_property
     def _titles(self) -> dict[str, str]:
-        return {frames.machine(one.record): frames.title(one.record) for one in self.evidence.stored}
+        return frames.titles(self.evidence.stored)
 
     def _title(self, machine: str) -> str:
         return machine_name(machine, self._titles)
@@ -245,13 +247,8 @@ def _difference(old: Value | None, new: Value, curve: Curve, step: str | None) -
         return "the same", 0.0
     errors = [one.error or 0.0 for one in (old, new)]
     size = abs(by) / math.hypot(*errors) if any(errors) else math.inf
-    if curve.track.family == "accuracy":
-        text = f"{100 * by:+.3g} points"
-    elif old.value:
-        text = f"{100 * by / abs(old.value):+.3g} %"
-    else:
-        text = "from 0"
-    doubt = f" ± {digits(100 * COVERAGE * math.hypot(*errors) / abs(old.value))} %" if any(errors) and old.value else ""
-    if curve.track.family == "accuracy" and any(errors):
-        doubt = f" ± {digits(100 * COVERAGE * math.hypot(*errors))} points"
-    return f"{text}{doubt}".replace("-", "−"), size
+    unit = "points" if curve.track.family == "accuracy" else "%"
+    if unit == "%" and not old.value:
+        return "from 0", size
+    of = abs(old.value) if unit == "%" else 1.0
+    return plus_minus(by / of, COVERAGE * math.hypot(*errors) / of, unit, signed=True), size

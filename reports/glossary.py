@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WORDS = Path(__file__).parent / "templates" / "glossary.txt"
+KINDS = ("measured", "estimated", "modelled", "simulated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,12 @@ def parts(words: Path = WORDS) -> tuple[Part, ...]:
 def terms() -> tuple[Term, ...]:
     """Every term, in the order of the page."""
     return tuple(term for part in parts() for term in part.terms)
+
+
+def kinds() -> tuple[Term, ...]:
+    """What each badge of a number means."""
+    named = {term.name: term for term in terms()}
+    return tuple(named[kind] for kind in KINDS)
 
 
 def _term(block: str) -> Term:

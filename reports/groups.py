@@ -9,6 +9,7 @@ from energybench.reports.ledger import Ledger, Made, digest, digest_of_json
 from energybench.reports.machines import facts
 from energybench.reports.pages import machine_page, plain
 from energybench.reports.tables import glance, group_table
+from energybench.reports.views.view import machine_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +28,10 @@ def groups(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
         table: the same as a frame.
         ledger: of the site that the figures go to.
     """
-    found = []
+    found, titles = [], frames.titles(stored)
     for number, part in enumerate(frames.grouped(stored), start=1):
         group = _trained(part, ledger) if targets.is_target(part) else _group(part, table, ledger)
-        found.append({"id": f"w{number}", **group})
+        found.append({"id": f"w{number}", **group, "machine": machine_name(part[0].machine, titles)})
     return found
 
 
@@ -107,7 +108,6 @@ def few(newest: Sequence[frames.Stored], most: int = MOST_POINTS) -> Sequence[fr
 def _who(stored: Sequence[frames.Stored], newest: Sequence[frames.Stored]) -> dict[str, Any]:
     record = newest[-1].record
     return {
-        "machine": frames.title(record),
         "machine_page": machine_page(frames.machine(record)),
         "quick": any(one.record["quick"] for one in newest),
         "older": len(stored) - len(newest),

@@ -18,6 +18,10 @@ class Tag:
         """An attribute's value; empty where it has none."""
         return next((value or "" for key, value in self.attributes if key == name), "")
 
+    def has(self, name: str) -> bool:
+        """Whether it has the attribute, with a value or without."""
+        return any(key == name for key, _ in self.attributes)
+
     def put(self, name: str, value: str | None) -> "Tag":
         """The tag with this attribute; without it where there is no value."""
         rest = tuple(one for one in self.attributes if one[0] != name)

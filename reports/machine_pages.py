@@ -95,12 +95,17 @@ def _of_asv(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def compared(evidence: Evidence) -> list[dict[str, Any]]:
     """What else was different between the two commits of each scorecard."""
-    titles = {frames.machine(one.record): frames.title(one.record) for one in evidence.stored}
+    titles = frames.titles(evidence.stored)
     found: list[dict[str, Any]] = []
-    for machine, newest in newest_by_commit(evidence.stored, evidence.laid.line.rank).items():
-        if len(newest) < 2:
+    ids = {frames.machine(one.record): str(one.record["machine"]["id"]) for one in evidence.stored}
+    pairs = {machine: (one.base_commit or "", one.head_commit or "") for machine, one in evidence.judged.items()}
+    # A baseline may lie beside the branch.
+    rank = {commit: -1 for pair in pairs.values() for commit in pair} | evidence.laid.line.rank
+    for machine, newest in newest_by_commit(evidence.stored, rank).items():
+        pair = pairs.get(ids[machine])
+        if pair is None or not newest.keys() >= set(pair):
             continue
-        (base, old), (head, new) = list(newest.items())[-2:]
+        (base, head), (old, new) = pair, (newest[commit] for commit in pair)
         told: dict[str, Any] = {"base": base[:8], "head": head[:8], "differences": surroundings.compared(old, new)}
         told |= {"id": f"else-{len(found) + 1}", "heading": f"What else was different at {head[:8]}"}
         found.append(told | {"where": machine_name(machine, titles), "page": machine_page(machine)})

@@ -5,18 +5,21 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from energybench.reports.frames import Stored, machine, title
+from energybench.reports.frames import Stored, titles
+from energybench.reports.views.view import machine_name
 from energybench.terminal import quantity
 
 
 def machines(stored: Sequence[Stored]) -> list[dict[str, Any]]:
     """Each machine as its newest record found it: fingerprint, domains, what was missing, probe states."""
-    newest = {machine(one.record): one.record for one in stored}
+    last = {one.machine: one for one in stored}
+    newest = {key: one.whole.record for key, one in last.items()}
+    named = titles(stored)
     return [
         {
             "key": key,
             "id": anchor(key),
-            "name": title(record),
+            "name": machine_name(key, named),
             "facts": facts({key: value for key, value in record["machine"].items() if key != "name"}),
             "quiet": record.get("quiet", {}).get("quiet", True),
             "reasons": list(record.get("quiet", {}).get("reasons", ())),

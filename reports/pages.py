@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from energybench.reports.ledger import digest
+from energybench.terminal import visible
 
 HERE = Path(__file__).parent
 INDEX, COMMITS, METHOD, GLOSSARY, DATA = "index.html", "commits.html", "method.html", "glossary.html", "data.html"
@@ -44,13 +45,24 @@ def _slug(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Any:
-    """Where templates are found; everything is escaped, and a name that nobody set is an error."""
+    """Where templates are found; everything is escaped and seen, and a name that nobody set is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = FileSystemLoader(HERE / "templates", encoding="utf-8")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates", encoding="utf-8"),
+        autoescape=True,
+        finalize=_seen,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.globals |= {"workload_page": workload_page, "commit_page": commit_page, "view_page": view_page}
     return made
+
+
+def _seen(value: Any) -> Any:
+    """What a page prints; markup of our own is a type of its own and stays."""
+    return visible(value) if type(value) is str else value
 
 
 def rendered(template: str, **values: Any) -> str:

@@ -71,34 +71,44 @@ def single(site: Path, output: Path) -> Path:
     found = read(site, output)
     sections = [section(page, found) for page in found.pages.values()]
     styles = [(site / file).read_text(encoding="utf-8") for file in own(found, "link", "href")]
-    scripts = [(site / file).read_text(encoding="utf-8") for file in own(found, "script", "src")]
+    first, last = (
+        [_inline((site / file).read_text(encoding="utf-8")) for file in own(found, "script", "src", deferred=deferred)]
+        for deferred in (False, True)
+    )
     style = _for_sections("\n".join([*styles, STYLE]), list(found.pages.values()))
-    text = _document(found, [*sections, _files(found)], style, [*map(_inline, [*scripts, SCRIPT])])
+    text = _document(found, [*sections, _files(found)], style, first, [*last, _inline(SCRIPT)])
     if not output.exists() or output.read_text(encoding="utf-8") != text:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
     return output
 
 
-def _document(site: Site, sections: Sequence[str], style: str, scripts: Sequence[str]) -> str:
+def _document(site: Site, sections: Sequence[str], style: str, early: Sequence[str], late: Sequence[str]) -> str:
+    """The file; `early` scripts run before it is painted, `late` ones when all of it is read."""
     first = site.pages["index.html"]
     policy = (
-        f"default-src 'none'; script-src {' '.join(map(_hash, scripts))}; style-src {_hash(style)}; "
+        f"default-src 'none'; script-src {' '.join(map(_hash, [*early, *late]))}; style-src {_hash(style)}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     parts = [
         f'<!doctype html>\n<html lang="{escape(first.language)}">\n<head>\n<meta charset="utf-8">\n',
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy, quote=False)}">\n',
         *(f"{one}\n" for one in first.head if isinstance(one, Tag) and one.name == "meta" and one.get("name")),
-        f"<title>{first.title}</title>\n<style>{style}</style>\n</head>\n<body>\n",
+        f"<title>{first.title}</title>\n<style>{style}</style>\n",
+        *_scripts(early),
+        "</head>\n<body>\n",
         _contents(site),
         "<main>\n",
         *sections,
         "</main>\n",
-        *(f"<script>{one}</script>\n" for one in scripts),
+        *_scripts(late),
         "</body>\n</html>\n",
     ]
     return "".join(parts)
+
+
+def _scripts(texts: Sequence[str]) -> list[str]:
+    return [f"<script>{one}</script>\n" for one in texts]
 
 
 def _contents(site: Site) -> str:

@@ -119,8 +119,15 @@ def _named(page: Page, site: Site) -> Iterator[Token]:
             yield one
 
 
-def own(site: Site, tag: str, attribute: str) -> list[str]:
-    """The files of styles or scripts of all pages, each once, in an order that keeps that of each page."""
+def own(site: Site, tag: str, attribute: str, *, deferred: bool = True) -> list[str]:
+    """The files of styles or scripts of all pages, each once, in an order that keeps that of each page.
+
+    Args:
+        site: whose they are.
+        tag: `link` or `script`.
+        attribute: that names the file.
+        deferred: scripts that wait until a page is read, or those that run before it is painted.
+    """
     order: list[str] = []
     for page in site.pages.values():
         place = 0
@@ -128,6 +135,8 @@ def own(site: Site, tag: str, attribute: str) -> list[str]:
             if not isinstance(one, Tag) or one.name != tag or not one.get(attribute):
                 continue
             if tag == "link" and one.get("rel") != "stylesheet":
+                continue
+            if tag == "script" and one.has("defer") != deferred:
                 continue
             if one.get(attribute) not in order:
                 order.insert(place, one.get(attribute))

@@ -15,11 +15,13 @@ from energybench.reports.machine_pages import compared, machine_pages
 from energybench.reports.machines import methods
 from energybench.reports.pages import COMMITS, DATA, GLOSSARY, HERE, INDEX, METHOD, commit_page, rendered, view_page
 from energybench.reports.views import trend, views, writing
+from energybench.reports.views.view import latest
 from energybench.reports.workload_pages import workload_pages
 
 STATIC = (
     "report.css",
     "report.js",
+    "theme.js",
     "vendor/uPlot.iife.min.js",
     "vendor/uPlot.min.css",
     "vendor/LICENSE.uPlot",
@@ -37,13 +39,15 @@ class Site:
     def __init__(self, evidence: Evidence, ledger: Ledger, about: About) -> None:
         self.evidence, self.ledger, self.about = evidence, ledger, about
         stored = evidence.stored
-        self.groups = groups_of(stored, frames.frame(stored), ledger)
+        self.groups = groups_of(stored, frames.frame(sorted(latest(stored), key=frames.in_time)), ledger)
         self.views = [writing.write(one, ledger) for one in views(stored, evidence)]
         self.machines = machine_pages(evidence)
         self.commits = CommitPages(evidence)
         self.common = {
             "pages": [one for one in self.views if not one["empty"]],
             "has_commits": bool(self.commits.commits),
+            "has_evidence": bool(stored or evidence.found.series),
+            "has_machines": bool(self.machines),
         }
 
     def write(self) -> None:
@@ -87,9 +91,13 @@ class Site:
             "refused": [
                 {"path": data.below(one.path, evidence.where.records), "reason": one.reason} for one in evidence.refused
             ],
+            "odd": [
+                {"path": data.below(one.path, evidence.where.records), "reason": one.reason} for one in evidence.odd
+            ],
             "views": self.views,
             "first": [one for one in self.views if one["name"].startswith("scorecard") and not one["empty"]],
             "glance": _glance(self.groups),
+            "kinds": glossary.kinds(),
             "unresolved": self.commits.unresolved(),
             "workloads": workloads,
             "machines": self.machines,
@@ -106,7 +114,7 @@ class Site:
 def _glance(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The first comparisons of each workload, those of measured joules before others."""
     tiles = [
-        {**tile, "workload": group["name"], "place": place}
+        {**tile, "workload": group["name"], "machine": group["machine"], "place": place}
         for group in groups
         for place, tile in enumerate(group.get("glance", ())[:TILES_EACH])
     ]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from energybench.reports import frames
 from energybench.reports.frames import Stored, commit_of
 from energybench.reports.machines import facts
 
@@ -67,8 +66,11 @@ def stages(stored: Sequence[Stored]) -> list[Stage]:
     """The stretches of one machine's records, the oldest first; the first began with nothing that is known."""
     found: list[Stage] = []
     before: dict[str, str] = {}
+    # Parts that several records share may be one object.
+    known: dict[tuple[int, int, str], dict[str, str]] = {}
     for one in stored:
-        now = of_machine(one.record)
+        place = (id(one.record["machine"]), id(one.record.get("probes")), str(one.record["energybench"]))
+        now = known[place] = known.get(place) or of_machine(one.record)
         begun = tuple(differences(before, now)) if found else ()
         if found and not begun:
             found[-1] = found[-1]._replace(last=one, records=found[-1].records + 1)
@@ -82,7 +84,7 @@ def of_machines(stored: Sequence[Stored]) -> dict[str, list[Stored]]:
     """The records of each machine, in the order that they have."""
     found: dict[str, list[Stored]] = {}
     for one in stored:
-        found.setdefault(frames.machine(one.record), []).append(one)
+        found.setdefault(one.machine, []).append(one)
     return found
 
 

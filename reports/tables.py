@@ -7,7 +7,8 @@ from typing import Any
 from energybench.reports.bits import WIDTHS, level, widths
 from energybench.reports.figures import KINDS, ordered
 from energybench.reports.frames import Stored, shown
-from energybench.reports.numbers import bounds, digits, show
+from energybench.reports.numbers import show
+from energybench.reports.pairs import Pair
 
 HEADINGS = {
     "joules_per_sample": "Energy per sample",
@@ -24,7 +25,8 @@ HEADINGS = {
 """The metrics a reader looks for, in this order; others follow under their own names."""
 ALWAYS = ("joules_per_sample", "accuracy")
 NOT_SHOWN = frozenset({"samples_per_second", "flops_per_sample"})
-MOST_ROWS = 500
+MOST_ROWS = 200
+"""Points that a page has at most; the data has every one."""
 MOST_COLUMNS, MOST_MORE = 7, 9
 _ACRONYMS = frozenset({"bp", "ep", "bptt", "flops", "dram"})
 LAST = ("operand_bytes_per_sample", "operations_per_sample", "file_bytes")
@@ -72,7 +74,7 @@ def _spoken(name: str) -> str:
     return told[:1].upper() + told[1:]
 
 
-def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:
+def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, Any]]:
     """What the lowest level costs against the highest, all else equal: a ratio a kind of joule, and accuracy.
 
     Empty where there is nothing to compare. That intervals overlap is said, lest a ratio pass for a finding.
@@ -85,10 +87,18 @@ def glance(stored: Sequence[Stored], level: str | None) -> list[dict[str, str]]:
     other = next((one.record for one in stored if _twin(one.record, base, name, levels[0])), None)
     if other is None:
         return []
-    against = f"{name} {levels[0]} against {levels[-1]}"
-    tiles = [_ratio(other, base, kind, metric, against) for kind, (metric, _, _) in KINDS.items()]
-    tiles += [_difference(other, base, against), _ratio(other, base, None, "seconds_per_sample", against)]
+    pair = Pair(other=other, base=base, setting=name, levels=(levels[0], levels[-1]), at=_at(stored, base, name))
+    tiles = [pair.ratio(kind, metric) for kind, (metric, _, _) in KINDS.items()]
+    tiles += [pair.accuracy(), pair.ratio(None, "seconds_per_sample")]
     return [tile for tile in tiles if tile is not None]
+
+
+def _at(stored: Sequence[Stored], record: Mapping[str, Any], name: str) -> str:
+    """The other parameters that vary among the points, as this one has them."""
+    every = [one.record["parameters"] for one in stored]
+    varying = [key for key in record["parameters"] if len({json.dumps(one.get(key)) for one in every}) > 1]
+    own = [(key, shown(record["parameters"][key])) for key in varying if key != name]
+    return ", ".join(f"{key} {text}" for key, text in own if text)
 
 
 def _with_widths(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -118,35 +128,3 @@ def _twin(record: Mapping[str, Any], base: Mapping[str, Any], name: str, level: 
     return str(record["parameters"].get(name)) == level and rest == {
         key: value for key, value in base["parameters"].items() if key != name
     }
-
-
-def _ratio(
-    other: Mapping[str, Any], base: Mapping[str, Any], kind: str | None, metric: str, against: str
-) -> dict[str, str] | None:
-    """A tile with other / base, where both have the metric from the same kind of source and domains."""
-    new, old = other["results"].get(metric), base["results"].get(metric)
-    if new is None or old is None or new["provenance"] != old["provenance"] or kind not in {None, new["provenance"]}:
-        return None
-    if metric == "joules_per_sample" and other.get("total", {}).get("domains") != base.get("total", {}).get("domains"):
-        return None
-    if not old["value"]:
-        return None
-    label = "time per sample" if kind is None else f"{kind} energy per sample"
-    return _tile(f"{digits(new['value'] / old['value'])} ×", f"{label}, {against}", new, old)
-
-
-def _difference(other: Mapping[str, Any], base: Mapping[str, Any], against: str) -> dict[str, str] | None:
-    new, old = other["results"].get("accuracy"), base["results"].get("accuracy")
-    if new is None or old is None:
-        return None
-    points = 100 * (new["value"] - old["value"])
-    return _tile(f"{points:+.2f} points".replace("-", "−"), f"accuracy, {against}", new, old)
-
-
-def _tile(big: str, label: str, new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, str]:
-    spans = bounds(new), bounds(old)
-    verdict = "no interval stated"
-    if spans[0] is not None and spans[1] is not None:
-        apart = spans[0][1] < spans[1][0] or spans[1][1] < spans[0][0]
-        verdict = "intervals apart" if apart else "intervals overlap: not told apart"
-    return {"big": big, "label": label, "verdict": verdict, "provenance": str(new["provenance"])}

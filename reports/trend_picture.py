@@ -6,18 +6,29 @@ It takes its colours from the page's style sheet, so that it is right on a light
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from energybench.reports.numbers import quantity
 from energybench.reports.views import trend_figure
 from energybench.reports.views.curves import Curve, Value
+from energybench.reports.views.drawing import tick_of
+from energybench.terminal import visible
 
-WIDTH, HEIGHT = 640, 170
-LEFT, RIGHT, TOP, BOTTOM = 78, 14, 22, 24
+WIDTH, HEIGHT = 480, 225
+LEFT, RIGHT, TOP, BOTTOM = 84, 12, 26, 44
+TICKS, COMMITS = 5, 5
+"""Of either axis at most."""
 COLUMNS = 260
 """Of points at most: of more, each column keeps its lowest and its highest."""
 FEW = 60
 """Values up to which each has a mark and a bar."""
-NAMED = 3
-"""Changes that are named in the picture, the last ones."""
+LETTER = 7.6
+"""How wide a letter is at most."""
+CIRCLE = "m-2.9 0a2.9 2.9 0 1 0 5.8 0a2.9 2.9 0 1 0-5.8 0z"
+MARKS = {
+    "measured": CIRCLE,
+    "estimated": "m-2.6-2.6h5.2v5.2h-5.2z",
+    "modelled": "m0-3.6l3.4 6h-6.8z",
+    "simulated": "m0-3.8l3.8 3.8-3.8 3.8-3.8-3.8z",
+}
+"""The marks of the figures, around a point."""
 
 
 def picture(one: Curve, commits: Sequence[str], alt: str) -> str:
@@ -26,12 +37,12 @@ def picture(one: Curve, commits: Sequence[str], alt: str) -> str:
     parts = [
         *_frame(scale, one, commits),
         *(_upright(scale, place - 0.5, "step") for place, _ in one.steps),
-        *(_values_few(scale, one.values) if len(one.values) <= FEW else _values_many(scale, one.values)),
         *(_level(scale, level.first, level.last, level.value) for level in one.levels),
-        *_changes(scale, one, commits),
+        *(_values_few(scale, one) if len(one.values) <= FEW else _values_many(scale, one.values)),
+        *_changes(scale, one),
     ]
     head = f'<svg class="trend {escape(one.track.provenance)}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-    return f'{head} aria-label="{escape(alt, quote=True)}">{"".join(parts)}</svg>'
+    return f'{head} aria-label="{escape(visible(alt), quote=True)}">{"".join(parts)}</svg>'
 
 
 class _Scale:
@@ -53,19 +64,30 @@ class _Scale:
 
 
 def _frame(scale: _Scale, one: Curve, commits: Sequence[str]) -> Iterable[str]:
+    """Axes with their ticks, and what each of them is."""
+    from matplotlib.ticker import MaxNLocator
+
     unit, bottom = trend_figure.unit_of(one), HEIGHT - BOTTOM
+    reach = {"most": max(abs(scale.low), abs(scale.high)), "wide": scale.high - scale.low}
+    for value in MaxNLocator(nbins=TICKS).tick_values(scale.low, scale.high):
+        if scale.low <= value <= scale.high:
+            text = f"{'−' if value < 0 else ''}{tick_of(abs(float(value)), unit, **reach)}"
+            yield f'<path class="grid" d="M{LEFT} {scale.y(value)}H{WIDTH - RIGHT}"/>'
+            yield _text(LEFT - 6, scale.y(value) + 4, text, "end")
     yield f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>'
-    lowest, highest = min(v.value for v in one.values), max(v.value for v in one.values)
-    for value in dict.fromkeys((lowest, highest)):
-        yield _text(LEFT - 6, scale.y(value) + 4, quantity(value, unit), "end")
-    first, last = one.values[0].place, one.values[-1].place
-    yield _text(LEFT, HEIGHT - 6, commits[first], "start")
-    if last != first:
-        yield _text(WIDTH - RIGHT, HEIGHT - 6, commits[last], "end")
+    places = [value.place for value in one.values]
+    kept = {places[round(number * (len(places) - 1) / (COMMITS - 1))] for number in range(COMMITS)}
+    for place in sorted(kept):
+        yield _text(scale.x(place), bottom + 16, commits[place][:7], "middle")
+    yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "commits", "middle")
+    per = " per sample" if one.track.key.metric.endswith("_per_sample") else ""
+    middle = (TOP + bottom) / 2
+    label = f"{one.track.provenance}{f' {unit}' if unit else ''}{per}"
+    yield f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">{escape(label)}</text>'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text x="{x}" y="{round(y, 1)}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _upright(scale: _Scale, place: float, what: str) -> str:
@@ -76,11 +98,13 @@ def _level(scale: _Scale, first: int, last: int, value: float) -> str:
     return f'<path class="level" d="M{scale.x(first - 0.4)} {scale.y(value)}H{scale.x(last + 0.4)}"/>'
 
 
-def _values_few(scale: _Scale, values: Sequence[Value]) -> Iterable[str]:
-    for one in values:
-        if ends := trend_figure.ends(one.value, one.error):
-            yield f'<path class="bar" d="M{scale.x(one.place)} {scale.y(ends[0])}V{scale.y(ends[1])}"/>'
-        yield f'<circle cx="{scale.x(one.place)}" cy="{scale.y(one.value)}" r="3"/>'
+def _values_few(scale: _Scale, one: Curve) -> Iterable[str]:
+    spans = [(v.place, trend_figure.ends(v.value, v.error)) for v in one.values]
+    bars = "".join(f"M{scale.x(place)} {scale.y(ends[0])}V{scale.y(ends[1])}" for place, ends in spans if ends)
+    if bars:
+        yield f'<path class="bar" d="{bars}"/>'
+    mark = MARKS.get(one.track.provenance, CIRCLE)
+    yield f'<path class="mark" d="{"".join(f"M{scale.x(v.place)} {scale.y(v.value)}{mark}" for v in one.values)}"/>'
 
 
 def _values_many(scale: _Scale, values: Sequence[Value]) -> Iterable[str]:
@@ -94,14 +118,18 @@ def _values_many(scale: _Scale, values: Sequence[Value]) -> Iterable[str]:
     yield f'<polyline class="values" points="{drawn}"/>'
 
 
-def _changes(scale: _Scale, one: Curve, commits: Sequence[str]) -> Iterable[str]:
+def _changes(scale: _Scale, one: Curve) -> Iterable[str]:
+    """A line at each change; the last ones are named, where their words do not cover one another."""
     places = {value.commit: value.place for value in one.values}
-    for number, change in enumerate(reversed(one.changes)):
+    taken: list[tuple[float, float]] = []
+    for change in reversed(one.changes):
         place = places.get(change.commit.hash)
         if place is None:
             continue
         yield _upright(scale, place - 0.5, f"change {change.direction}")
-        if number < NAMED:
-            x = scale.x(place - 0.5)
-            anchor = "end" if x > WIDTH * 0.6 else "start"
-            yield _text(x, TOP - 8, f"{trend_figure.size(change)} at {commits[place]}", anchor)
+        text = trend_figure.size(change)
+        x, wide = scale.x(place - 0.5), LETTER * len(text)
+        begin = x - wide if x > WIDTH * 0.6 else x
+        if all(begin + wide < start or end < begin for start, end in taken):
+            taken.append((begin, begin + wide))
+            yield _text(x, TOP - 9, text, "end" if x > WIDTH * 0.6 else "start")

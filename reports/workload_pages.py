@@ -11,7 +11,7 @@ from energybench.reports.evidence import Evidence
 from energybench.reports.pages import workload_page
 from energybench.reports.views import trend, trend_chart, trend_figure
 from energybench.reports.views.curves import Curve
-from energybench.reports.views.view import key_names
+from energybench.reports.views.view import key_names, spoken
 from energybench.reports.views.writing import embedded
 
 MOST_DRAWN, QUIET_DRAWN = 24, 4
@@ -56,17 +56,17 @@ def _page(
         "newest": max((str(one["newest"]) for one in groups), default=""),
         "series": len(curves),
         "commits": len({value.commit for one in curves for value in one.values}),
-        "changed": [_changed(one, names) for one in several if one.changes][:3],
+        "changed": [_changed(one) for one in several if one.changes][:3],
         "trends": [_trend(one, names, commits) for one in several[:drawn]],
         "words": embedded(trend_chart.words(commits)) if several else "",
         "undrawn": [trend.row(one, names) for one in several[drawn:]],
     }
 
 
-def _changed(one: Curve, names: Mapping[Key, str]) -> dict[str, str]:
+def _changed(one: Curve) -> dict[str, str]:
     last = one.changes[-1]
     return {
-        "series": trend_figure.title(one, names),
+        "metric": spoken(one.track.key.metric),
         "size": trend_figure.size(last),
         "commit": last.commit.hash,
         "direction": last.direction,

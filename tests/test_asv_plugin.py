@@ -137,8 +137,8 @@ def test_the_page_tells_each_change_in_its_own_direction_and_obeys_no_markup(htm
     text = (html / "energy" / "view-changes.html").read_text(encoding="utf-8")
     rows = (html / "energy" / "data" / "view-changes.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[5] for line in rows[1:]] == ["worse", "worse", "better"]
-    assert "−3 points" in text
-    assert "+6 points" in text
+    assert "−3.00 points" in text
+    assert "+6.00 points" in text
     assert "<b>change" not in text
     assert "&lt;b&gt;change" in text
 

@@ -18,7 +18,7 @@ import energybench
 from energybench import record as schema
 from energybench._commands import report
 from energybench.config import Settings
-from energybench.reports import figures, flags, frames, numbers, site_builder, tables
+from energybench.reports import figures, flags, frames, numbers, pairs, site_builder, tables
 
 HOSTILE = '<script>alert("x")</script>&"\'$a^b$'
 
@@ -213,7 +213,9 @@ def test_a_printed_quantity_is_the_number_to_three_digits(value: float):
         (22_800, "B", "22.8 kB"),
         (0.978, "%", "97.80 %"),
         (0, "J", "0 J"),
-        (-0.002, "J", "-2.00 mJ"),
+        (-0.002, "J", "−2.00 mJ"),
+        (5.2e-4, "", "5.20 × 10⁻⁴"),
+        (-2.5e7, "", "−2.50 × 10⁷"),
         (1e12, "J", "1.00 TJ"),
     ],
 )
@@ -301,7 +303,7 @@ def test_no_page_asks_another_host_or_has_a_script_of_its_own(site):
     ]
     assert len(links) > 20
     assert [link for link in links if "//" in str(link) or str(link).startswith("/")] == []
-    assert {script.get("src") for script in page.all("script")} == {"report.js"}
+    assert {script.get("src") for script in page.all("script")} == {"theme.js", "report.js"}
     assert [name for name, attributes in page.tags if "style" in attributes] == []
     assert "url(" not in (site / "report.css").read_text(encoding="utf-8")
     assert "@import" not in (site / "report.css").read_text(encoding="utf-8")
@@ -382,7 +384,7 @@ def test_a_name_with_markup_in_it_is_shown_and_not_obeyed(write, tmp_path):
         values |= {"id": name, "parameters": values["parameters"] | {"bits": bits}}
         (folder / f"{name}.json").write_text(schema.dumps(schema.parse(values)), encoding="utf-8")
     page = whole(site_builder.build(folder, tmp_path / "site"))
-    assert {script.get("src") for script in page.all("script")} == {"report.js"}
+    assert {script.get("src") for script in page.all("script")} == {"theme.js", "report.js"}
     assert HOSTILE in page.text
     assert any(HOSTILE in one["alt"] for one in page.all("img"))
     for file in (tmp_path / "site" / "figures").glob("*.svg"):
@@ -439,17 +441,62 @@ def test_figures_that_are_no_longer_shown_go_and_other_files_stay(write, tmp_pat
 def test_more_points_than_a_table_can_show_are_counted(write):
     stored = [frames.Stored(path=Path("x"), record=a_record(f"r{i}", i)) for i in range(1, 702)]
     table = tables.group_table(stored)
-    assert (len(table["rows"]), table["cut"]) == (500, 201)
+    assert (len(table["rows"]), table["cut"]) == (200, 501)
 
 
 def test_the_first_glance_compares_the_lowest_level_with_the_highest(write):
     stored, _ = frames.read(write(a_record("a", 8), a_record("b", 16), a_record("c", 32)))
     tiles = {tile["label"]: tile for tile in tables.glance(stored, "param.bits")}
     assert tiles["estimated energy per sample, bits 8 against 32"]["big"] == "0.250 ×"
-    assert tiles["estimated energy per sample, bits 8 against 32"]["verdict"] == "intervals overlap: not told apart"
+    assert tiles["estimated energy per sample, bits 8 against 32"]["verdict"] == "not told apart"
     assert tiles["accuracy, bits 8 against 32"]["big"] == "−2.40 points"
-    assert tiles["time per sample, bits 8 against 32"]["verdict"] == "intervals apart"
+    assert tiles["time per sample, bits 8 against 32"]["verdict"] == "told apart"
     assert tiles["modelled energy per sample, bits 8 against 32"]["verdict"] == "no interval stated"
+    one = tiles["estimated energy per sample, bits 8 against 32"]
+    assert one["interval"] == "0.0625 to 1.00 ×"
+    assert [told["name"] for told in one["values"]] == ["bits 8", "bits 32"]
+    assert all(told["shown"].interval for told in one["values"])
+
+
+def test_a_glance_tells_the_other_parameters_of_its_points(write):
+    records = [a_record(f"{bits}-{batch}", bits) for bits in (8, 32) for batch in (1, 64)]
+    for place, one in enumerate(records):
+        one["parameters"] |= {"batch": (1, 64)[place % 2], "net": "mlp"}
+    stored, _ = frames.read(write(*records))
+    labels = {tile["label"].partition(", ")[2] for tile in tables.glance(stored, "param.bits")}
+    assert labels == {"bits 8 against 32, batch 1"}
+
+
+def measured(value: float, low: float, high: float, kind: str = "measured") -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "provenance": kind, "unit": "J"}
+
+
+def test_the_interval_of_a_ratio_of_measured_values_adds_their_doubts_in_quadrature():
+    # Half-widths of ln 1.1 and ln 1.1 make one of √2 ln 1.1.
+    limits = pairs.ratio_limits(measured(20, 20 / 1.1, 22), measured(10, 10 / 1.1, 11))
+    by = 1.1 ** (2**0.5)
+    assert limits == pytest.approx((2 / by, 2 * by))
+    assert pairs.ratio_limits(measured(20, 20, 20), measured(10, 10, 10)) == pytest.approx((2, 2))
+
+
+def test_the_interval_of_a_ratio_of_modelled_values_is_all_that_the_models_admit():
+    limits = pairs.ratio_limits(measured(20, 10, 40, "modelled"), measured(10, 5, 20, "modelled"))
+    assert limits == pytest.approx((0.5, 8))
+
+
+def test_a_ratio_has_no_interval_where_one_of_both_has_none_or_reaches_0():
+    alone = {"value": 3.0, "provenance": "measured", "unit": "J"}
+    assert pairs.ratio_limits(alone, measured(10, 9, 11)) is None
+    assert pairs.ratio_limits(measured(1, -1, 3), measured(10, 9, 11)) is None
+
+
+def test_the_interval_of_a_ratio_beyond_all_bounds_ends_at_infinity():
+    assert pairs.ratio_limits(measured(1e300, 1e300, 1e300), measured(5e-324, 5e-324, 5e-324))[1] == float("inf")
+
+
+def test_the_interval_of_a_difference_adds_doubts_in_quadrature():
+    limits = pairs.difference_limits(measured(0.9, 0.87, 0.93), measured(0.8, 0.76, 0.84))
+    assert limits == pytest.approx((0.05, 0.15))
 
 
 def test_totals_over_different_domains_are_not_compared(write):

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+import re
 import shutil
 import subprocess
 import warnings
@@ -76,6 +77,17 @@ def test_the_page_of_a_commit_tells_what_changed_and_every_number_with_the_one_b
     calm = text_of(site, pages.commit_page(tree.commits[WORSE + 1]))
     assert "No series changed its level" in calm
     assert "first commit with results" in text_of(site, pages.commit_page(tree.commits[0]))
+
+
+def test_first_values_are_counted_and_folded(asv):
+    tree, site = asv
+    first = text_of(site, pages.commit_page(tree.commits[0]))
+    assert "3 series begin here: there is no value before to compare with." in first
+    before, folded, after = first.partition("<summary>First values</summary>")
+    assert folded
+    assert "<table" not in before
+    assert after.count('rowheader"><a href="workload-') == 3
+    assert "First values" not in text_of(site, pages.commit_page(tree.commits[1]))
 
 
 def test_across_a_step_of_the_machine_nothing_is_compared(asv):
@@ -192,10 +204,12 @@ def test_what_else_was_different_stands_beside_the_numbers(steps, tmp_path):
     site = site_builder.build(folder, tmp_path / "site").parent
     front = text_of(site, "index.html")
     assert f"What else was different at {hashes[2][:8]}" in front
-    row = '<th scope="row" role="rowheader">kernel</th><td role="cell">6.1</td><td role="cell">6.2</td>'
-    assert row in front
-    assert row in text_of(site, pages.commit_page(hashes[2]))
-    assert row not in text_of(site, pages.commit_page(hashes[1]))
+    row = re.compile(
+        r'rowheader">kernel</th>.*?<span class="cell">6\.1</span></td>.*?<span class="cell">6\.2</span></td>'
+    )
+    assert row.search(front)
+    assert row.search(text_of(site, pages.commit_page(hashes[2])))
+    assert not row.search(text_of(site, pages.commit_page(hashes[1])))
     assert "Nothing that the records of" in text_of(site, pages.commit_page(hashes[1]))
     assert "r1" not in text_of(site, pages.commit_page(hashes[2])).partition("Every number")[0]
 
@@ -343,6 +357,28 @@ def test_control_characters_and_joules_beyond_all_bounds_leave_the_site_whole(st
         site = site_builder.build(folder, tmp_path / "site").parent
     for file in (site / "figures").glob("*.svg"):
         ET.parse(file)
+
+
+def test_what_nobody_sees_in_a_name_is_spelt_out_on_every_page_and_picture_and_on_the_terminal(steps, tmp_path, capsys):
+    folder, _ = steps
+    told = json.loads((folder / "r2.json").read_text()) | {
+        "id": "hostile",
+        "parameters": {"bits": 1, "net": "v\u202eg"},
+    }
+    told["workload"] = {"name": "a\u202eb\x1b[2J` | ]", "version": 1, "definition": {"t\u2066": "d\u200f"}}
+    told["machine"] = told["machine"] | {"name": "box \x07\u202e"}
+    (folder / "hostile.json").write_text(json.dumps(told), encoding="utf-8")
+    site = tmp_path / "site"
+    report.build(Settings(records=folder, site=site))
+    unseen = re.compile("[\x00-\x08\x0b-\x1f\u200f\u202a-\u202e\u2066-\u2069]")
+    shown = [one for one in site.rglob("*") if one.suffix in (".html", ".svg")]
+    assert len(shown) > 15
+    assert [one.name for one in shown if unseen.search(one.read_text(encoding="utf-8"))] == []
+    assert "a\\u202eb\\x1b[2J` | ]" in (site / "index.html").read_text(encoding="utf-8")
+    assert r"a\\u202eb\\x1b\[2J\` \| \]" in (site / "data.html").read_text(encoding="utf-8")
+    said = "".join(capsys.readouterr())
+    assert "a\\u202eb\\x1b[2J` | ], per sample" in said
+    assert not unseen.search(said)
 
 
 def test_of_very_many_points_some_are_drawn_from_the_first_to_the_last():

@@ -265,6 +265,61 @@ def test_a_chosen_theme_is_worn_by_page_pictures_and_charts_and_kept(site, show)
     assert picture.is_visible()
 
 
+def test_a_chosen_theme_is_worn_before_the_script_of_the_page_has_come(site, context):
+    window = context(color_scheme="light")
+    window.add_init_script("localStorage.setItem('energybench-theme', 'dark')")
+    window.route("**/report.js", lambda route: route.abort())
+    asked: list[str] = []
+    window.on("request", lambda one: asked.append(one.url))
+    page = window.new_page()
+    page.goto((site / "view-frontier.html").as_uri(), wait_until="networkidle")
+    assert page.locator(".themes").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 18, 24)"
+    figures = [one for one in asked if "/figures/" in one]
+    assert figures
+    assert all(one.endswith("-dark.svg") for one in figures)
+
+
+def test_the_navigation_tells_where_a_page_is(site, context):
+    page = context(java_script_enabled=False).new_page()
+    for name, kind, text in (
+        ("index.html", "page", "Overview"),
+        ("commits.html", "page", "Commits"),
+        ("glossary.html", "page", "Glossary"),
+        ("machine-box-1.html", "true", "Machines"),
+        ("workload-qnn-infer.html", "true", "Workloads"),
+        ("view-power.html", "true", "Views"),
+    ):
+        page.goto((site / name).as_uri())
+        marked = page.get_by_role("navigation", name="Pages").locator("[aria-current]")
+        assert (marked.get_attribute("aria-current"), marked.inner_text()) == (kind, text), name
+    views = page.get_by_role("navigation", name="Views")
+    assert views.get_by_role("link").all_inner_texts() == ["Before: Where the joules go", "Next: Energy roofline"]
+    views.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert views.locator("details a").count() == len(list(site.glob("view-*.html")))
+    assert views.locator("details [aria-current=page]").inner_text() == "Power trace"
+
+
+def test_on_a_phone_what_holds_nothing_is_out_of_sight_and_a_commit_takes_few_lines(show):
+    page = show("index.html", viewport=PHONE)
+    empty = page.locator("td.none")
+    assert empty.count() > 20
+    assert set(empty.evaluate_all("all => all.map(one => one.getBoundingClientRect().right < 0)")) == {True}
+    rows = page.locator(".commits tbody tr:visible")
+    assert max(rows.evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")) < 110
+    # A role keeps them in the table that is read out.
+    assert {one.get_attribute("role") for one in empty.all()[:3]} == {"cell"}
+
+
+def test_on_a_phone_of_a_long_table_the_first_rows_are_shown(show):
+    page = show("workload-qnn-infer.html", viewport=PHONE)
+    table = page.locator("table.points").first
+    expect(table.locator("tbody tr:visible")).to_have_count(8)
+    page.get_by_role("button", name="Show 5 more rows").click()
+    expect(table.locator("tbody tr:visible")).to_have_count(13)
+
+
 def test_without_a_choice_pages_are_as_the_system_has_them(show):
     grounds = {
         scheme: show("index.html", color_scheme=scheme).evaluate("getComputedStyle(document.body).backgroundColor")

@@ -91,49 +91,21 @@
 
   // ------------------------------------------------------------------ colours
 
-  const KEPT = "energybench-theme";
   const themed = []; // what draws anew in other colours
-
-  function remembered() {
-    try {
-      return localStorage.getItem(KEPT) ?? "auto";
-    } catch {
-      return "auto"; // a sandboxed page may keep nothing
-    }
-  }
-
-  function remember(theme) {
-    try {
-      localStorage.setItem(KEPT, theme);
-    } catch {
-      // The choice holds for this page.
-    }
-  }
-
-  function wear(theme) {
-    if (theme === "auto") delete root.dataset.theme;
-    else root.dataset.theme = theme;
-    for (const source of document.querySelectorAll("picture > source[media]")) {
-      source.dataset.media ??= source.media;
-      // On paper pictures are light, whatever was chosen.
-      source.media = { auto: source.dataset.media, dark: "screen", light: "not all" }[theme];
-    }
-    for (const redraw of themed) redraw();
-  }
 
   function themeButtons() {
     const place = document.querySelector("header.top .wide") ?? document.querySelector("header.top");
     if (!place) return;
     const group = make("div", { className: "themes", role: "group", "aria-label": "Colours" });
-    const choose = (theme) => {
-      remember(theme);
-      wear(theme);
-      for (const one of group.children) one.setAttribute("aria-pressed", one.dataset.choice === theme);
+    const choose = (chosen) => {
+      theme.choose(chosen);
+      for (const redraw of themed) redraw();
+      for (const one of group.children) one.setAttribute("aria-pressed", one.dataset.choice === chosen);
     };
-    for (const [theme, text] of [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]]) {
-      const one = button(text, () => choose(theme), { className: "", title: theme === "auto" ? "As the system has it" : "" });
-      one.dataset.choice = theme;
-      one.setAttribute("aria-pressed", remembered() === theme);
+    for (const [name, text] of [["auto", "Auto"], ["light", "Light"], ["dark", "Dark"]]) {
+      const one = button(text, () => choose(name), { className: "", title: name === "auto" ? "As the system has it" : "" });
+      one.dataset.choice = name;
+      one.setAttribute("aria-pressed", theme.remembered() === name);
       group.append(one);
     }
     place.append(group);
@@ -251,10 +223,12 @@
   function joined(table, region) {
     const rest = region.nextElementSibling;
     const rows = [...table.tBodies[0].rows];
-    if (!rest?.matches("details.more")) return { rows, atOnce: Infinity };
+    // On a phone a row is a card, and of a long table the first few are shown.
+    const few = narrow.matches && rows.length > 1.5 * AT_ONCE ? AT_ONCE : null;
+    if (!rest?.matches("details.more")) return { rows, atOnce: few ?? Infinity };
     const others = [...rest.querySelectorAll("tbody > tr")];
     rest.remove();
-    return { rows: [...rows, ...others], atOnce: rows.length };
+    return { rows: [...rows, ...others], atOnce: few ?? rows.length };
   }
 
   function moreButton(state) {
@@ -319,16 +293,20 @@
   const isNumbers = (list, length) =>
     Array.isArray(list) && list.length === length && list.every((value) => value === null || Number.isFinite(value));
 
+  /* A text whose control and format characters are spelt out, as in the rest of the page. */
+  const seen = (_name, value) =>
+    typeof value !== "string" ? value : value.replace(/[^\P{C}\n\t]|[\u2028\u2029]/gu, (one) => `\\u${one.codePointAt(0).toString(16).padStart(4, "0")}`);
+
   /* What a section says once of the commits that all of its charts are over. */
   function commitsOf(place, x) {
-    const all = JSON.parse(place.closest("section").querySelector("script.commits").textContent);
+    const all = JSON.parse(place.closest("section").querySelector("script.commits").textContent, seen);
     if (!x.every((at) => Array.isArray(all[at]))) throw new Error("a commit that nobody knows");
     return x.map((at) => all[at]);
   }
 
   /* What a page says of a chart, or an error: a picture that stands is better than half a chart. */
   function payloadOf(place) {
-    const payload = JSON.parse(place.querySelector('script[type="application/json"]').textContent);
+    const payload = JSON.parse(place.querySelector('script[type="application/json"]').textContent, seen);
     const { kind, x } = payload;
     if (kind === "trend") payload.commits = commitsOf(place, x);
     if (!Array.isArray(x) || x.length < 2 || !isNumbers(x, x.length)) throw new Error("no places on its axis");
@@ -527,6 +505,17 @@
     const { ctx, bbox } = u;
     const pad = 3 * devicePixelRatio;
     const taken = [];
+    ctx.strokeStyle = ink.ink;
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([5, 3].map((one) => one * devicePixelRatio));
+    ctx.beginPath();
+    for (const { place } of changes) {
+      const x = u.valToPos(place - 0.5, "x", true);
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+    }
+    ctx.stroke();
+    ctx.setLineDash([]);
     ctx.textBaseline = "top";
     ctx.textAlign = "left";
     for (const { place, text } of changes.filter((one) => one.place >= u.scales.x.min && one.place <= u.scales.x.max)) {
@@ -841,13 +830,10 @@
 
   function start() {
     themeButtons();
-    if (remembered() !== "auto") wear(remembered());
     const tables = [...document.querySelectorAll("table.points")];
     inTurn([...tables.map((table) => () => setUpTable(table)), charts]);
   }
 
-  // The colours are there before the first paint; everything else waits for it.
-  if (["light", "dark"].includes(remembered())) root.dataset.theme = remembered();
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
 })();
