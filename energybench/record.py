@@ -6,6 +6,7 @@ NaN and infinity are refused), a key that has nothing is absent, and keys unknow
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NoReturn
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from energybench.model import Provenance
 
 SCHEMA = 1
+LONG = re.compile(r"\d{309}")
+"""Digits of a whole number that may be too large for a float."""
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -280,7 +283,7 @@ def parse(values: object) -> Record:
 def loads(text: str | bytes) -> Record:
     """The record in this JSON text."""
     try:
-        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        values = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"this is not the JSON of a record: {error}") from error
     return parse(values)
@@ -302,23 +305,27 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits} is too large for a number")
-    return value
-
-
 def _all_finite(values: object) -> bool:
-    """Whether every number at every depth is one; keys that the schema does not know are looked at as well."""
+    """Whether every number at every depth is one; keys that the schema does not know are looked at as well.
+
+    Writing it as JSON tells that of floats at once; only a whole number as long as no float has to be looked for.
+    """
+    try:
+        text = json.dumps(values, allow_nan=False)
+    except (ValueError, TypeError):
+        return _each_finite(values)
+    return not LONG.search(text) or _each_finite(values)
+
+
+def _each_finite(values: object) -> bool:
     if isinstance(values, float):
         return math.isfinite(values)
     if isinstance(values, int):
         return abs(values) <= sys.float_info.max
     if isinstance(values, Mapping):
-        return all(map(_all_finite, values.values()))
+        return all(map(_each_finite, values.values()))
     if isinstance(values, list | tuple):
-        return all(map(_all_finite, values))
+        return all(map(_each_finite, values))
     return True
 
 

@@ -69,6 +69,7 @@ class Evidence(Seen):
         where: the evidence lies.
         found: what `frames.read` gave, where the records have been read.
         base: what scorecards compare with, as `Seen` has it; `head` what they compare.
+        workers: processes that parse very many records, as `recorded.read` has them.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class Evidence(Seen):
         *,
         base: str | None = None,
         head: str | None = None,
+        workers: int = 1,
     ) -> None:
-        super().__init__(_library(where), remember=True, base=base, head=head)
+        super().__init__(_library(where, workers), remember=True, base=base, head=head)
         self.where = where
         self.stored: list[Stored]
         self.stored, self._refused = found or self._read()
@@ -102,11 +104,12 @@ class Evidence(Seen):
         return odd(self.stored)
 
 
-def _library(where: Places) -> Library:
+def _library(where: Places, workers: int) -> Library:
     """The same as the gate knows it."""
     folder = where.records.is_dir() or where.records == NOTHING
     records = where.records if folder else where.records.parent
-    return Library(repository=where.repository, records=records, results=where.results or NOTHING, remember=True)
+    results = where.results or NOTHING
+    return Library(repository=where.repository, records=records, results=results, remember=True, workers=workers)
 
 
 def _is_told(trouble: Trouble) -> bool:

@@ -70,6 +70,20 @@ def test_a_site_of_what_was_kept_is_that_of_whole_records_to_the_byte(evidence, 
     assert [name for name in cold if whole[name] != cold[name]] == []
 
 
+def test_workers_parse_what_one_process_parses(put, tmp_path, monkeypatch):
+    files = [
+        put(tmp_path / "records" / f"{number:03}.json", f"r{number}", 1e-4 + number * 1e-6) for number in range(120)
+    ]
+    files[7].write_text("{", encoding="utf-8")
+    files[60].write_bytes(files[61].read_bytes())
+    alone = recorded.read(tmp_path / "records", Memory(None, tmp_path / "records"))
+    monkeypatch.setattr(recorded, "MANY", 100)
+    shared = recorded.read(tmp_path / "records", Memory(None, tmp_path / "records"), workers=2)
+    assert told(shared) == told(alone)
+    assert (len(shared.records), len(shared.copies), len(shared.problems)) == (118, 1, 1)
+    assert [one.whole for one in shared.records] == [one.whole for one in alone.records]
+
+
 def test_what_is_at_hand_of_a_record_is_what_the_whole_of_it_says(evidence):
     for one in recorded.read(evidence, Memory(None, evidence)).records:
         values = schema.loads(one.path.read_bytes()).to_json()

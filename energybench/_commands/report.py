@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def build_once(settings: Settings, where: "Places", wanted: Wanted) -> frames.Fo
     gc.set_threshold(50_000, 50, 50)
     about = About(title=settings.title, authors=settings.authors, address=settings.address)
     with _progress() as tell:
-        evidence = Evidence(where, base=wanted.base, head=wanted.head)
+        evidence = Evidence(where, base=wanted.base, head=wanted.head, workers=os.cpu_count() or 1)
         evidence.check()
         site_builder.write(evidence, settings.site, about=about, fresh=wanted.fresh, wait=wanted.serve, say=tell)
         if wanted.single_file:

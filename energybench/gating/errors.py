@@ -1,7 +1,6 @@
 """The standard error of a value, by the samples behind it."""
 
 import math
-import statistics
 from collections.abc import Sequence
 
 from energybench.gating.series import Round
@@ -16,4 +15,9 @@ def error_of(one: Round) -> float | None:
 
 def error_of_samples(samples: Sequence[float]) -> float | None:
     """The standard error of their mean; None for one."""
-    return statistics.stdev(samples) / math.sqrt(len(samples)) if len(samples) > 1 else None
+    count = len(samples)
+    if count < 2:
+        return None
+    mean = math.fsum(samples) / count
+    # `statistics.stdev` works in fractions: exact, and too slow for the windows of a long history.
+    return math.sqrt(math.fsum([(one - mean) ** 2 for one in samples]) / (count - 1) / count)

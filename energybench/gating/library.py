@@ -41,6 +41,7 @@ class Library:
         results: asv's results_dir; by default the one that asv.conf.json names.
         machine: the id or name of the machine whose results are taken; all where None.
         remember: keep what was read of records for the next time.
+        workers: processes that parse very many records, as `recorded.read` has them.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Library:
         results: Path | None = None,
         machine: str | None = None,
         remember: bool = False,
+        workers: int = 1,
     ) -> None:
         self.repository, self.records, self.machine = repository, records, machine
-        self._results, self._remember = results, remember
+        self._results, self._remember, self._workers = results, remember, workers
         self._read: dict[Path, Result | Trouble] = {}
         self._more: list[Recorded] = []
         self._more_trees: list[Tree] = []
@@ -64,7 +66,7 @@ class Library:
         if not self.records.is_dir():
             return Found()
         memory = Memory(cache_file(self.records, kind="records") if self._remember else None, self.records)
-        found = read(self.records, memory)
+        found = read(self.records, memory, workers=self._workers)
         memory.keep()
         return found
 

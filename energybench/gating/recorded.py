@@ -11,9 +11,12 @@ what the gate made of them, and one object for each of the parts that many recor
 
 import hashlib
 import json
+import multiprocessing
+import signal
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -34,6 +37,11 @@ OWN = (
 SHARED = ("machine", "workload", "protocol", "parameters", "probes", "quiet")
 """What is at hand of a record: its own values, and those that it mostly has in common with others. So are its domains,
 and of `idle` those that were read: of each other one it says why there is nothing, as the record itself does."""
+
+
+MANY = 2000
+"""New files from which on workers are faster than their start."""
+CHUNK = 50
 
 
 class Judged(NamedTuple):
@@ -122,28 +130,63 @@ class Found:
         return (*self.copies, *(Trouble(path=one.path, reason=one.reason) for one in self.problems))
 
 
-def read(folder: Path, memory: Memory) -> Found:
-    """The records in a file or below a folder; those that the memory has are not parsed again."""
+def read(folder: Path, memory: Memory, *, workers: int = 1) -> Found:
+    """The records in a file or below a folder; those that the memory has are not parsed again.
+
+    Args:
+        folder: where they are.
+        memory: what was read of them before.
+        workers: processes that parse where very many are new; only for a program whose main module may be imported.
+    """
     files, problems = record_files(folder)
+    known = {file: memory.get(file) for file in files}
+    parsed = _parsed([file for file, one in known.items() if one is None], workers)
     records: dict[tuple[str, str], Recorded] = {}
     newest: dict[tuple[object, ...], Recorded] = {}
     copies = []
     for file in files:
-        known, values = memory.get(file), None
-        if known is None:
-            one = load(file)
-            if isinstance(one, Problem):
-                problems.append(one)
+        one, values = known.pop(file), None
+        if one is None:
+            new = next(parsed)
+            if isinstance(new, Problem):
+                problems.append(new)
                 continue
-            values = one.record.to_json()
-            known = memory.put(file, *summary(one.record, values))
-        recorded = Recorded(file, known)
+            values = new.values
+            one = memory.put(file, *new.kept)
+        recorded = Recorded(file, one)
         if values is not None:
             _keep_newest(recorded, values, newest)
         first = records.setdefault((recorded.machine[0], recorded.brief["id"]), recorded)
         if first is not recorded:
             copies.append(Trouble(path=file, reason=_copied(recorded, first)))
     return Found(records=list(records.values()), copies=tuple(copies), problems=tuple(problems))
+
+
+class _Parsed(NamedTuple):
+    """A record in plain values, and what is kept of it."""
+
+    values: dict[str, Any]
+    kept: tuple[dict[str, Any], list[Any]]
+
+
+def _parsed(files: Sequence[Path], workers: int) -> Iterator[_Parsed | Problem]:
+    """Each file in order."""
+    if workers < 2 or len(files) < MANY:
+        yield from map(_parse, files)
+        return
+    # A process that is forked beside threads may hang; the keyboard interrupts the one that they work for.
+    context = multiprocessing.get_context("spawn")
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=quiet) as pool:
+        yield from pool.map(_parse, files, chunksize=CHUNK)
+
+
+def _parse(file: Path) -> _Parsed | Problem:
+    one = load(file)
+    if isinstance(one, Problem):
+        return one
+    values = one.record.to_json()
+    return _Parsed(values, summary(one.record, values))
 
 
 def _keep_newest(one: Recorded, values: Mapping[str, Any], newest: dict[tuple[object, ...], Recorded]) -> None:
