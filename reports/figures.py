@@ -169,24 +169,16 @@ def _figure(
 
 def _error_bars(axis: "Axes", drawn: "pd.DataFrame", colours: dict[str, Any]) -> None:
     """The stated intervals, each in its point's colour: bars that overlap can still be told apart."""
-    for row in drawn.to_dict("records"):
-        spans = [
-            [[max(0.0, row[name] - row[f"{name}.low"])], [max(0.0, row[f"{name}.high"] - row[name])]]
-            for name in ("joules", "accuracy")
-        ]
-        bars: dict[str, Any] = {
-            f"{way}err": span for way, span in zip("xy", spans, strict=True) if span != [[0.0], [0.0]]
-        }
-        if bars:
-            axis.errorbar(
-                row["joules"],
-                row["accuracy"],
-                **bars,
-                fmt="none",
-                ecolor=colours[row["level"]],
-                elinewidth=1.4,
-                capsize=3.5,
-            )
+    for level, colour in colours.items():
+        own = drawn[drawn["level"] == level]
+        for way, name in (("x", "joules"), ("y", "accuracy")):
+            below = (own[name] - own[f"{name}.low"]).clip(lower=0.0)
+            above = (own[f"{name}.high"] - own[name]).clip(lower=0.0)
+            stated = (below > 0) | (above > 0)
+            if stated.any():
+                ends: dict[str, Any] = {f"{way}err": [below[stated], above[stated]]}
+                at = own.loc[stated, "joules"], own.loc[stated, "accuracy"]
+                axis.errorbar(*at, **ends, fmt="none", ecolor=colour, elinewidth=1.4, capsize=3.5)
 
 
 def _log_joules(axis: "Axes", drawn: "pd.DataFrame") -> None:
