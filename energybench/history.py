@@ -20,7 +20,7 @@ from energybench.gating.cautions import words_of
 from energybench.gating.changes import exact_levels, levels_of, noise_of, penalty, told
 from energybench.gating.commits import Commit
 from energybench.gating.floors import floors
-from energybench.gating.level_intervals import error_of_mean, intervals, mean_bounds, own_errors
+from energybench.gating.level_intervals import Errors, error_of_mean, intervals, mean_bounds, own_errors
 from energybench.gating.library import Library
 from energybench.gating.line import Laid, Line, Row, lay
 from energybench.gating.observed import Observation, Observed, Track, observe
@@ -77,6 +77,16 @@ class Change:
     creeping: int = 0
     cautions: tuple[str, ...] = ()
     cautions_before: tuple[str, ...] = ()
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is more than noise: exact, or with an interval that does not hold 0."""
+        return self.exact or (self.bounds is not None and not self.bounds[0] <= 0 <= self.bounds[1])
+
+    @property
+    def word(self) -> str:
+        """`worse`; `perhaps worse` where that is not certain."""
+        return self.direction if self.certain else f"perhaps {self.direction}"
 
     @property
     def warned(self) -> str:
@@ -216,16 +226,18 @@ def _changes(
     else:
         numbers = [scale.of(value) for value in values]
         own = _noise(piece, series, floor_of, margin, is_absolute=is_absolute)
-        told_errors = [
-            error_of_mean([one.value for one in group], [one.error for one in group]) for _, group in commits
-        ]
-        errors = own_errors(values, told_errors, scale, floor_of(series))
+
+        def errors() -> Errors:
+            each = [error_of_mean([one.value for one in group], [one.error for one in group]) for _, group in commits]
+            return own_errors(values, each, scale, floor_of(series))
+
         found = levels_of(numbers, noise_of(numbers, own), penalty(len(numbers), rows), own=errors)
         levels = tuple(scale.back(one) for one in found.levels)
         limit = margin
-    stated = [mean_bounds([one.bounds for one in group]) for _, group in commits]
+    moved = told(found, levels, limit, is_absolute=is_absolute)
+    stated = [mean_bounds([one.bounds for one in group]) for _, group in commits] if moved else []
     changes = []
-    for one in told(found, levels, limit, is_absolute=is_absolute):
+    for one in moved:
         places = line.rank[commits[one.after][0]], line.rank[commits[one.start][0]]
         change = _change(row, line, places, (one.old, one.new), is_absolute=is_absolute)
         within = sum(one.after < place < one.start for place in range(len(values))) if one.creeping else 0

@@ -328,7 +328,7 @@ def test_a_level_of_more_values_is_surer_and_all_levels_share_their_scatter() ->
 
 
 def test_a_level_is_no_surer_than_its_values_are_by_themselves() -> None:
-    found = levels_of([1.0, 1.0, 5.0], noise=0.5, penalty=10.0, own=[0.3, 0.4, 0.2])
+    found = levels_of([1.0, 1.0, 5.0], noise=0.5, penalty=10.0, own=lambda: [0.3, 0.4, 0.2])
     assert found.errors == pytest.approx((0.25, 0.2))
     assert found.degrees == float("inf")
 
@@ -345,7 +345,7 @@ def test_a_level_is_no_surer_than_what_all_its_values_share() -> None:
 
 
 def test_what_nothing_is_known_of_has_no_interval() -> None:
-    found = levels_of([1.0, 5.0], noise=0.5, penalty=1.0, own=[0.3, None])
+    found = levels_of([1.0, 5.0], noise=0.5, penalty=1.0, own=lambda: [0.3, None])
     assert found.errors == (0.3, None)
     told = intervals(found, scale_of([1.0, 5.0], absolute=True), [None, None], 0, 1)
     assert told == {"old_bounds": pytest.approx((1.0 - 1.96 * 0.3, 1.0 + 1.96 * 0.3), rel=1e-4)}
@@ -360,7 +360,7 @@ def test_the_interval_of_a_change_is_on_its_scale_and_around_it(
 ) -> None:
     scale = scale_of(values, absolute=absolute)
     own = [scale.error(value, 0.03 * abs(value)) for value in values]
-    found = levels_of([scale.of(one) for one in values], noise=0.01, penalty=1.0, own=own)
+    found = levels_of([scale.of(one) for one in values], noise=0.01, penalty=1.0, own=lambda: own)
     low, high = intervals(found, scale, [None, None], 0, 1)["bounds"]
     assert low < change < high
     if not absolute and min(values) > 0:

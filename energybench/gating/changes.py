@@ -7,7 +7,7 @@ al., JMLR 20, 2019): a change is kept when it lowers the squared, noise-scaled d
 import math
 import statistics
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -66,14 +66,16 @@ def exact_levels(values: Sequence[float]) -> Levels:
     return Levels(starts=tuple(starts), levels=tuple(values[number] for number in (0, *starts)))
 
 
-def levels_of(values: Sequence[float], noise: float, penalty: float, *, own: Sequence[float | None] = ()) -> Levels:
+def levels_of(
+    values: Sequence[float], noise: float, penalty: float, *, own: Callable[[], Sequence[float | None]] = tuple
+) -> Levels:
     """The pieces of noisy values; a single value that stands out between two equal levels, or before one, is none.
 
     Args:
         values: in the order of commits.
         noise: standard deviation of one of them.
         penalty: what a change must lower the squared deviations by, in units of the noise.
-        own: the standard error of each value by itself; None where it is not known.
+        own: gives the standard error of each value, None where it is not known. Asked where there are changes.
     """
     kept = list(range(len(values)))
     outliers: list[int] = []
@@ -86,7 +88,7 @@ def levels_of(values: Sequence[float], noise: float, penalty: float, *, own: Seq
     bounds = [0, *starts, len(kept)]
     pieces = [kept[low:high] for low, high in pairwise(bounds)]
     levels = [statistics.fmean([values[number] for number in piece]) for piece in pieces]
-    errors, degrees = _errors(values, pieces, levels, own)
+    errors, degrees = _errors(values, pieces, levels, own()) if starts else ((), math.inf)
     return Levels(
         starts=tuple(kept[one] for one in starts),
         levels=tuple(levels),
