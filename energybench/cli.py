@@ -333,7 +333,7 @@ def figure(
         str | None, typer.Argument(metavar="[NAME[/PANEL]]", help="As --list prints it; a panel alone after a slash.")
     ] = None,
     records: Annotated[
-        Path | None, typer.Argument(metavar="[RECORDS]", help="A folder of records, or one record.")
+        Path | None, typer.Argument(metavar="[RECORDS]", help="As for `report`: records, or a project.")
     ] = None,
     form: Annotated[
         str | None, typer.Option("--format", metavar="pdf|svg|png", help="By default as the file is named, else pdf.")
@@ -346,26 +346,34 @@ def figure(
     machine: Annotated[
         str | None, typer.Option(metavar="NAME", help="Where there are several: its id or name.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of trend and scorecard: series of this metric alone.")
+    ] = None,
     panel: Annotated[str | None, typer.Option(metavar="NAME", help="This panel alone.")] = None,
     dark: Annotated[bool, typer.Option("--dark", help="For a dark slide.")] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="The figures, and which these records fill.")] = False,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="The figures with their panels; of one figure all panels.")
+    ] = False,
 ) -> int:
     """One figure for a paper: PDF, SVG or PNG at the width of one column or two, with fonts embedded."""
     from energybench._commands import figure as figures
     from energybench.config import load_settings
+    from energybench.reports.chosen import Choice
 
+    choice = Choice(workload=workload, machine=machine, metric=metric)
     if show_list:
-        return figures.list_figures(load_settings({"records": records or (Path(name) if name else None)}))
+        one = name if name and (records or figures.is_figure(name)) else None
+        place = records if one or not name else Path(name)
+        return figures.list_figures(load_settings({"records": place}), one, choice)
     if name is None:
         raise typer.BadParameter("missing; name a figure that --list prints", param_hint="NAME")
     return figures.draw(
         name,
         load_settings({"records": records}),
+        choice=choice,
         kind=form,
         output=output,
         columns=columns,
-        workload=workload,
-        machine=machine,
         panel=panel,
         dark=dark,
     )

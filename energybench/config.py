@@ -203,6 +203,19 @@ def _path(value: object, where: str) -> Path:  # noqa: ARG001 -- any text is a p
     return Path(str(value)).expanduser() if str(value).startswith("~/") and "HOME" in os.environ else Path(str(value))
 
 
+def _address(value: object, where: str) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        text = str(value)
+        fine = text.isprintable() and " " not in text and urlsplit(text).scheme in ("", "http", "https")
+    except ValueError:  # half of an IPv6 address
+        fine = False
+    if not fine:
+        raise SettingError(f"{where} is {value!r}; give an http or https address, or a relative one, as ../energy")
+    return text
+
+
 def _text(value: object, where: str) -> str:  # noqa: ARG001 -- any text will do
     return str(value)
 
@@ -224,6 +237,6 @@ READERS: dict[str, Callable[[object, str], Any]] = {
     "energy_to_accuracy": _share,
     "title": _text,
     "authors": _names,
-    "address": _text,
+    "address": _address,
 }
 assert set(READERS) == {field.name for field in fields(Settings)}

@@ -18,6 +18,21 @@ from energybench.model import Provenance
 SCHEMA = 1
 LONG = re.compile(r"\d{309}")
 """Digits of a whole number that may be too large for a float."""
+EXPECTED = {
+    "id": "letters, digits, dots, hyphens and underscores, 181 at most",
+    "created": "a time in UTC, as 2026-01-31T12:00:00Z",
+}
+"""What stands in place of a pattern, in words."""
+FORMS = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "a text",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "an object",
+    "model": "an object",
+    "mapping": "an object",
+}
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -330,8 +345,27 @@ def _each_finite(values: object) -> bool:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
+    problems = error.errors(include_url=False)
     first = problems[0]
     place = ".".join(str(step) for step in first["loc"]) or "record"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{place}: {first['msg']}{more}"
+    return f"{place} {_spoken(first)}{more}"
+
+
+def _spoken(problem: Mapping[str, Any]) -> str:
+    """What is wrong with one value, in the words of the schema's readers and not in those of its library."""
+    kind, context = str(problem["type"]), problem.get("ctx", {})
+    if kind == "missing":
+        return "is missing"
+    if kind == "string_pattern_mismatch":
+        return f"is not as the schema has it (expected {EXPECTED.get(str(problem['loc'][-1]), 'another form')})"
+    bounds = {"greater_than": ("gt", "above"), "greater_than_equal": ("ge", "at least")}
+    if kind in bounds:
+        name, word = bounds[kind]
+        return f"is {problem['input']}, and must be {word} {context[name]:g}"
+    if kind == "literal_error" or kind == "enum":
+        return f"is none of {context['expected'].replace(' or ', ', ')}"
+    if kind == "value_error":
+        return f"does not hold together: {context['error']}"
+    form = next((words for name, words in FORMS.items() if kind.startswith(f"{name}_")), None)
+    return f"is not {form}" if form else f"is not as the schema has it ({kind.replace('_', ' ')})"

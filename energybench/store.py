@@ -14,6 +14,10 @@ from energybench.record import Record, RecordError, VersionError
 
 DEFAULT_RECORDS = Path(".energybench/records")
 SUFFIX = ".json"
+OF_AN_ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
+SITE_LEDGER = ".energybench-site.json"
+"""What a folder that a report was written into holds."""
+WRITTEN_BY_SITE = ("data", "figures")
 
 
 class StoreError(OSError):
@@ -115,11 +119,19 @@ def record_files(path: Path) -> tuple[list[Path], list[Problem]]:
         return [path], []
     closed: list[OSError] = []
     files = []
-    for name, _, names in os.walk(path, onerror=closed.append):
+    for name, below, names in os.walk(path, onerror=closed.append):
         folder = Path(name)
+        below[:] = sorted(one for one in below if may_hold_records(folder / one))
         files += [folder / one for one in names if one.endswith(SUFFIX) and not one.startswith(".")]
     problems = [_unreadable(Path(error.filename), error) for error in closed]
     return sorted(files, key=lambda file: file.parts), problems
+
+
+def may_hold_records(folder: Path) -> bool:
+    """Whether a folder below that of records is worth a look: environments, git and built sites have JSON of others."""
+    if folder.name in WRITTEN_BY_SITE and (folder.parent / SITE_LEDGER).is_file():
+        return False
+    return folder.name != ".git" and not any((folder / one).exists() for one in OF_AN_ENVIRONMENT)
 
 
 def read_all(path: Path) -> tuple[list[Stored], list[Problem]]:

@@ -1,11 +1,13 @@
 """What a report says of itself to others: its title, how it is cited, and badges that stand for it elsewhere."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 from energybench.reports import badge, citation
 from energybench.reports.evidence import Evidence
+from energybench.reports.frames import Stored
 from energybench.reports.ledger import Ledger
 from energybench.reports.pages import INDEX, workload_page
 from energybench.reports.views.view import latest, names
@@ -54,18 +56,22 @@ def badges(evidence: Evidence, about: About, ledger: Ledger) -> list[dict[str, A
         _badge(f"badge{f'-{number}' if number > 1 else ''}.svg", badge.verdict(judgement), INDEX, about, ledger)
         for number, judgement in enumerate(evidence.judged.values(), 1)
     ]
-    newest = {str(one.record["workload"]["name"]): one.record for one in evidence.stored}
     shown = latest(evidence.stored)
     labels = {one.record["id"]: name for one, name in zip(shown, names(shown), strict=True)}
-    for workload, record in sorted(newest.items()):
-        metric = next((name for name in JOULES if name in record["results"]), None)
-        if metric is None:
-            continue
+    for workload, record in sorted(_told_of(evidence.stored).items()):
+        metric = next(name for name in JOULES if name in record["results"])
         drawn = badge.series(record["results"][metric], label=f"{labels.get(record['id'], workload)}, joules/sample")
         page = workload_page(workload)
         file = page.replace("workload-", "badge-", 1).replace(".html", ".svg")
         found.append(_badge(file, drawn, page, about, ledger))
     return found
+
+
+def _told_of(stored: Sequence[Stored]) -> dict[str, Mapping[str, Any]]:
+    """The newest record with joules of each workload; a simulated machine stands in for no real one that has some."""
+    joules = [one for one in stored if not set(JOULES).isdisjoint(one.record["results"])]
+    real_last = sorted(joules, key=lambda one: one.machine == one.record["machine"]["id"])
+    return {str(one.record["workload"]["name"]): one.record for one in real_last}
 
 
 def _badge(file: str, drawn: str, page: str, about: About, ledger: Ledger) -> dict[str, Any]:

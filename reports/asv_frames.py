@@ -15,9 +15,9 @@ from energybench.gating.from_asv import Damaged, Meaning, rows_of
 from energybench.gating.library import index_near
 from energybench.gating.series import Trouble
 from energybench.reports.numbers import COVERAGE
+from energybench.store import may_hold_records
 
 Index = Mapping[str, Mapping[str, Any]]
-NOT_LOOKED_INTO = (".git",)
 
 
 class AsvValue(NamedTuple):
@@ -67,7 +67,7 @@ def places(folder: Path) -> Places:
             trees.append(here)
             below.clear()
             continue
-        below[:] = sorted(one for one in below if one not in NOT_LOOKED_INTO)
+        below[:] = sorted(one for one in below if may_hold_records(here / one))
         files += [here / one for one in sorted(inside) if one.endswith(".json") and not one.startswith(".")]
     return Places(trees=tuple(sorted(trees)), files=tuple(sorted(files)), closed=tuple(closed))
 

@@ -13,6 +13,7 @@ from energybench.gating.verdicts import COMPARED, Judgement, Verdict
 from energybench.reports.numbers import bounds, quantity, short, span
 from energybench.terminal import visible
 
+SETTLED = ("pass", "inconclusive")
 HEIGHT, SIZE, PAD, MARK = 20, 11.0, 6.0, 11.0
 """Of the badge, of its type, beside text, and what a mark takes, in pixels."""
 LONGEST = 60
@@ -111,14 +112,16 @@ def series(result: Mapping[str, object], *, label: str) -> str:
 def verdict(judgement: Judgement, *, label: str = "energy") -> str:
     """The badge of what was judged, in a word and of which kinds: `energy | 2 regressions, measured`."""
     word = judgement.word
-    kinds = _kinds(judgement.of("regression") if word == "regression" else judgement.of(*COMPARED))
+    # Where nothing was settled there is nothing to praise: then all kinds that are there are told.
+    compared = judgement.of(*COMPARED) if word in SETTLED else judgement.verdicts
+    kinds = _kinds(judgement.of("regression") if word == "regression" else compared)
     count = len(judgement.of("regression"))
     text = f"{count} regression{'s' if count != 1 else ''}" if word == "regression" else word
     return badge(label, ", ".join([text, *kinds]), colour=word if word in COLOURS else "plain")
 
 
 def _kinds(verdicts: Iterable[Verdict]) -> list[str]:
-    """The provenances of the joules among them, else of all."""
+    """The provenances of the joules among them, else of all, the best first."""
     every = list(verdicts)
     joules = [one for one in every if one.unit == "J"] or every
     return [kind for kind in MARKS if any(one.provenance == kind for one in joules)]

@@ -2,7 +2,8 @@
 
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,6 +25,9 @@ from energybench.reports.views.curves import Curve, Value
 from energybench.reports.views.view import key_names, machine_name, point_names, shown
 
 MOST_RECORDS = 50
+MOST_SERIES = 200
+"""Rows of a table of a commit; the data has every value."""
+WORDS = ("worse", "better", "perhaps worse", "perhaps better")
 Place = tuple[int, int]
 """Which curve, and which of its values."""
 
@@ -120,10 +124,10 @@ class CommitPages:
                 change_view.row(each, self.names[each.key], page=self.evidence.page(each.key))[1:]
                 for each in _worst_first(changes)
             ],
-            "rows": [row for row in rows if row.before],
-            "begun": [row for row in rows if not row.before],
+            **_parted(rows),
             "surroundings": [
-                {"machine": self._title(machine), "page": machine_page(machine), "differences": told}
+                {"where": self._title(machine), "page": machine_page(machine), "differences": told}
+                | {"base": "Before", "head": "Here"}
                 for machine, told in self._surroundings.get(one.hash, ())
             ],
             "steps": self._told_steps(one),
@@ -133,28 +137,27 @@ class CommitPages:
     def summaries(self) -> Iterator[dict[str, Any]]:
         """A line for each commit, the newest first."""
         for one in reversed(self.commits):
-            directions = [change.direction for change in self._changes.get(one.hash, ())]
+            told = Counter(change.word for change in self._changes.get(one.hash, ()))
             yield {
                 "commit": one,
                 "series": len(self._places[one.hash]),
                 "records": len(self._records.get(one.hash, ())),
-                "worse": directions.count("worse"),
-                "better": directions.count("better"),
-                "else": sum(bool(told) for _, told in self._surroundings.get(one.hash, ())),
+                **{word.replace(" ", "_"): told[word] for word in WORDS},
+                "else": _else(each for _, own in self._surroundings.get(one.hash, ()) for each in own),
             }
 
     def unresolved(self) -> list[dict[str, Any]]:
-        """Series whose last change was for the worse, the newest first: nothing since has made them better."""
-        last = {(one.key, one.provenance, tuple(one.lane.items())): one for one in self.evidence.found.changes}
+        """Series whose last certain change was for the worse, the newest first: nothing since made them better."""
         places = {one.hash: place for place, one in enumerate(self.commits)}
         worse = sorted(
-            (one for one in last.values() if one.direction == "worse"),
+            (one for one in self._last(certain=True).values() if one.direction == "worse"),
             key=lambda one: (-places[one.commit.hash], -abs(one.change or math.inf), one.key.label),
         )
         return [
             {
                 "series": self.names[one.key],
                 "page": workload_page(one.key.workload),
+                "said": change_view.said(one),
                 "size": trend_figure.sized(one),
                 "provenance": one.provenance,
                 "commit": one.commit,
@@ -162,6 +165,18 @@ class CommitPages:
             }
             for one in worse
         ]
+
+    def perhaps_worse(self) -> int:
+        """How many more series are perhaps worse since their last change: nobody can tell."""
+        certain = self._last(certain=True)
+        listed = {track for track, one in certain.items() if one.direction == "worse"}
+        last = self._last(certain=False)
+        return sum(one.word == "perhaps worse" for track, one in last.items() if track not in listed)
+
+    def _last(self, *, certain: bool) -> dict[object, Change]:
+        """The last change of each series, or the last one that is certain."""
+        changes = (one for one in self.evidence.found.changes if one.certain or not certain)
+        return {(one.key, one.provenance, tuple(one.lane.items())): one for one in changes}
 
     def _rows(self, commit: Commit) -> Iterator[Row]:
         for number, at in self._places[commit.hash]:
@@ -232,8 +247,31 @@ def _pairs(head: bytes, values: Sequence[Value]) -> list[bytes]:
     return [head + old + new for old, new in pairwise([b"", *told])]
 
 
+def _parted(rows: Sequence[Row]) -> dict[str, Any]:
+    """Series with a value before, and those that begin: of each as many as a page shows, and how many there are."""
+    known, begun = [row for row in rows if row.before], [row for row in rows if not row.before]
+    return {
+        "rows": known[:MOST_SERIES],
+        "row_count": len(known),
+        "begun": begun[:MOST_SERIES],
+        "begun_count": len(begun),
+    }
+
+
 def _worst_first(changes: Sequence[Change]) -> list[Change]:
-    return sorted(changes, key=lambda one: (one.direction == "better", -abs(one.change or math.inf), one.key.label))
+    """Certain ones first."""
+
+    def order(one: Change) -> tuple[object, ...]:
+        return not one.certain, one.direction == "better", -abs(one.change or math.inf), one.key.label
+
+    return sorted(changes, key=order)
+
+
+def _else(differences: Iterable[Difference]) -> str:
+    """What differed beside the code, in words; empty where nothing did."""
+    of_run = {one.of_run for one in differences}
+    parts = ["the machine or its software"] * (False in of_run) + ["how it was measured"] * (True in of_run)
+    return f"{' and '.join(parts)} differed" if parts else ""
 
 
 def _difference(old: Value | None, new: Value, curve: Curve, step: str | None) -> tuple[str, float]:

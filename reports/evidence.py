@@ -70,6 +70,7 @@ class Evidence(Seen):
         found: what `frames.read` gave, where the records have been read.
         base: what scorecards compare with, as `Seen` has it; `head` what they compare.
         workers: processes that parse very many records, as `recorded.read` has them.
+        machine: the id or name of the machine whose results over commits are taken; all where None.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class Evidence(Seen):
         base: str | None = None,
         head: str | None = None,
         workers: int = 1,
+        machine: str | None = None,
     ) -> None:
-        super().__init__(_library(where, workers), remember=True, base=base, head=head)
+        super().__init__(_library(where, workers, machine), remember=True, base=base, head=head)
         self.where = where
         self.stored: list[Stored]
         self.stored, self._refused = found or self._read()
@@ -90,6 +92,11 @@ class Evidence(Seen):
         if self.where.records.is_dir():
             return frames.over_commits(self.library)
         return frames.read(self.where.records) if self.where.records.is_file() else ([], [])
+
+    @property
+    def refused_records(self) -> Sequence[Refused]:
+        """Files among the records that hold none, or that cannot be read."""
+        return self._refused
 
     @cached_property
     def refused(self) -> Sequence[Refused]:
@@ -104,12 +111,19 @@ class Evidence(Seen):
         return odd(self.stored)
 
 
-def _library(where: Places, workers: int) -> Library:
+def _library(where: Places, workers: int, machine: str | None) -> Library:
     """The same as the gate knows it."""
     folder = where.records.is_dir() or where.records == NOTHING
     records = where.records if folder else where.records.parent
     results = where.results or NOTHING
-    return Library(repository=where.repository, records=records, results=results, remember=True, workers=workers)
+    return Library(
+        repository=where.repository,
+        records=records,
+        results=results,
+        machine=machine,
+        remember=True,
+        workers=workers,
+    )
 
 
 def _is_told(trouble: Trouble) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.frames import shown
-from energybench.reports.labels import name_points
+from energybench.reports.labels import name_points, shortened
 from energybench.reports.numbers import prefix
 from energybench.terminal import visible
 
@@ -118,6 +118,13 @@ def _spans(record: Mapping[Any, Any], metric: str) -> dict[str, float]:
     return row
 
 
+def _bars(row: Mapping[Any, Any]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The ends of both intervals of a point."""
+    joules, accuracy, low = row["joules"], row["accuracy"], row["joules.low"]
+    flat = (low if low > 0 else joules, accuracy), (row["joules.high"], accuracy)
+    return [flat, ((joules, row["accuracy.low"]), (joules, row["accuracy.high"]))]
+
+
 def _accuracies(drawn: "pd.DataFrame") -> tuple[float, float]:
     """The span of all accuracies and a margin: figures that stand side by side share their vertical axis."""
     low, high = float(drawn["accuracy.low"].min()), float(drawn["accuracy.high"].max())
@@ -163,7 +170,8 @@ def _figure(
         _name_levels(figure, colours, marker, title, dark=dark)
         figure.draw_without_rendering()  # where things are is known only now
         if len(drawn) <= MOST_LABELS and len(set(drawn["level"])) > 1:
-            name_points(axis, drawn.to_dict("records"), str(INK[dark]["face"]))
+            rows = drawn.to_dict("records")
+            name_points(axis, rows, str(INK[dark]["face"]), [bar for row in rows for bar in _bars(row)])
     return figure
 
 
@@ -209,11 +217,12 @@ def _name_levels(figure: "Figure", colours: dict[str, Any], marker: str, title: 
 
     names = list(colours) if len(colours) <= MOST_LABELS else [*list(colours)[:1], *list(colours)[-1:]]
     handles = [
-        Line2D([], [], marker=marker, linestyle="", markersize=8, color=colours[name], label=name) for name in names
+        Line2D([], [], marker=marker, linestyle="", markersize=8, color=colours[name], label=shortened(name))
+        for name in names
     ]
     figure.legend(
         handles=handles,
-        title=title,
+        title=shortened(title),
         loc="outside lower center",
         ncols=min(4, len(handles)),
         frameon=False,

@@ -63,6 +63,10 @@ COLUMNS = (
 )
 
 
+NO_NAME = "(no name)"
+"""What stands for an empty name of a workload: a link must have words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stored:
     """A record and the file it was read from.
@@ -86,6 +90,11 @@ class Stored:
     def machine(self) -> str:
         """As `machine` of its record, once."""
         return machine(self.record)
+
+    @property
+    def traced(self) -> bool:
+        """Whether it has a power trace."""
+        return self.recorded.traced if self.recorded else "trace" in self.record
 
     @property
     def digest(self) -> str:

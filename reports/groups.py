@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import bits, crossbar, figures, frames, panels, published, ranks, targets
+from energybench.reports import bits, crossbar, figures, frames, origins, panels, published, ranks, targets
 from energybench.reports.ledger import Ledger, Made, digest, digest_of_json
 from energybench.reports.machines import facts
+from energybench.reports.odd import newest_day, undrawn, what_cannot_be
 from energybench.reports.pages import machine_page, plain
 from energybench.reports.tables import glance, group_table
-from energybench.reports.views.view import machine_name
+from energybench.reports.views.view import machine_name, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,13 +39,16 @@ def groups(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
 def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledger) -> dict[str, Any]:
     newest = frames.newest(stored)
     record = newest[-1].record
-    shown = few(newest)
+    possible = [one for one in newest if not what_cannot_be(one.record)]
+    shown, every = few(possible), few(newest)
     kept = table[table["id"].isin([one.record["id"] for one in shown])].dropna(axis="columns", how="all")
     workload = record["workload"]["name"]
     same, other = published.split(published.rows(workload), bits.data_names(newest))
     name = _name(workload, record["workload"]["version"], frames.machine(record))
 
     def draw(site: Path) -> Shown:
+        if not shown:
+            return {kind: [] for kind in ("figures", "bits", "relaxation", "analog", "terms", "scaling")}
         return {
             "figures": panels.energy_accuracy(*_by_width(kept, shown), name, workload, site),
             "bits": panels.against_bits(shown, same, other, name, site),
@@ -57,17 +61,18 @@ def _group(stored: Sequence[frames.Stored], table: "pd.DataFrame", ledger: Ledge
     drawn = _drawn(name, shown, ledger, draw)
     return {
         "name": workload,
-        "title": workload,
+        "title": workload or frames.NO_NAME,
         "template": "group.html",
         "version": record["workload"]["version"],
         **_who(stored, newest),
-        "glance": glance(newest, figures.level_column(kept)),
+        "unlikely": undrawn(_impossible(newest)),
+        "glance": glance(possible, figures.level_column(kept)) if possible else [],
         **drawn,
-        "undrawn": len(newest) - len(shown),
-        "ranks": ranks.tables(shown),
+        "undrawn": len(possible) - len(shown),
+        "ranks": ranks.tables(every),
         "rank_headings": ranks.HEADINGS,
-        "crossbar": crossbar.table(shown),
-        "constants": crossbar.sources(shown),
+        "crossbar": crossbar.table(every),
+        "constants": crossbar.sources(every),
         "published": [*same, *other] if drawn["bits"] else [],
         "sources": _sources(newest),
         "definition": facts(record["workload"].get("definition", {})),
@@ -85,6 +90,7 @@ def _trained(stored: Sequence[frames.Stored], ledger: Ledger) -> dict[str, Any]:
         "title": title,
         "template": "trained.html",
         **_who(stored, newest),
+        "unlikely": (),
         "criterion": target["criterion"],
         "repeats": sorted({len(one.record["target"]["repeats"]) for one in newest}),
         **_drawn(name, newest, ledger, lambda site: {"trained": panels.to_accuracy(newest, name, site)}),
@@ -95,6 +101,12 @@ def _trained(stored: Sequence[frames.Stored], ledger: Ledger) -> dict[str, Any]:
             for one, name in zip(newest, targets.names(newest), strict=True)
         ],
     } | targets.table(newest)
+
+
+def _impossible(newest: Sequence[frames.Stored]) -> dict[str, str]:
+    """What cannot be about points, by their names."""
+    told = zip(newest, names(newest), strict=True)
+    return {name: what for one, name in told if (what := what_cannot_be(one.record))}
 
 
 def few(newest: Sequence[frames.Stored], most: int = MOST_POINTS) -> Sequence[frames.Stored]:
@@ -111,7 +123,8 @@ def _who(stored: Sequence[frames.Stored], newest: Sequence[frames.Stored]) -> di
         "machine_page": machine_page(frames.machine(record)),
         "quick": any(one.record["quick"] for one in newest),
         "older": len(stored) - len(newest),
-        "newest": str(max(one.record["created"] for one in newest))[:10],
+        "newest": newest_day(newest),
+        "origins": origins.origins(one.record for one in newest),
     }
 
 

@@ -19,7 +19,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-NAME = ".energybench-site.json"
+from energybench.store import SITE_LEDGER
+
+NAME = SITE_LEDGER
 VERSION = 1
 DRAWN_BY = ("energybench", "matplotlib", "seaborn", "pandas", "jinja2")
 HERE = Path(__file__).parent
@@ -124,6 +126,12 @@ def is_below(file: str, site: Path) -> bool:
         return path.is_file() and path.resolve().is_relative_to(site.resolve())
     except (OSError, ValueError):
         return False
+
+
+def files_of(site: Path) -> frozenset[str]:
+    """The files of the site that was built into a folder; none where none was."""
+    entries = _read(site / NAME).get("entries", {})
+    return frozenset(file for entry in entries.values() for file in entry["files"])
 
 
 def _sum(entries: Mapping[str, Any]) -> str:

@@ -79,11 +79,16 @@ def traces(stored: "Sequence[Stored]") -> "pd.DataFrame":
     return _long(list(OF_A_POINT), TRACE, rows)
 
 
+def source_kinds(record: Mapping[str, Any]) -> dict[str, str]:
+    """Where the joules of each domain come from, as a record's sources say: so of an estimate, which has no domain."""
+    return {source[0]: source[2] for source in record.get("sources") or () if len(source) > 2}
+
+
 def commit_of(record: Mapping[str, Any]) -> str | None:
     """The full hash of the commit that a record is of; None where files differed from it, or nobody knows."""
-    git = record["machine"].get("git")
-    known = isinstance(git, dict) and not git.get("dirty") and isinstance(git.get("commit"), str)
-    return str(git["commit"]) if known else None
+    from energybench.gating.from_records import commit_in
+
+    return commit_in(record["machine"])
 
 
 def _point(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,13 +137,15 @@ def _of_window(window: Mapping[str, Any]) -> dict[str, Any]:
 
 def _samples(record: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """The cells of `TRACE`."""
+    of_sources = source_kinds(record)
     for number, window in enumerate(record["windows"]):
         domains = window.get("domains", {})
         for sample in window.get("trace", ()):
             if len(sample) != 3 or not all(isinstance(sample[place], int | float) for place in (0, 2)):
                 continue
             seconds, domain, watts = sample
-            yield number, float(seconds), str(domain), float(watts), domains.get(domain, {}).get("provenance")
+            known = domains.get(domain, {}).get("provenance")
+            yield number, float(seconds), str(domain), float(watts), known or of_sources.get(domain)
 
 
 def _long(

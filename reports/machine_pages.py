@@ -107,6 +107,5 @@ def compared(evidence: Evidence) -> list[dict[str, Any]]:
             continue
         (base, head), (old, new) = pair, (newest[commit] for commit in pair)
         told: dict[str, Any] = {"base": base[:8], "head": head[:8], "differences": surroundings.compared(old, new)}
-        told |= {"id": f"else-{len(found) + 1}", "heading": f"What else was different at {head[:8]}"}
         found.append(told | {"where": machine_name(machine, titles), "page": machine_page(machine)})
     return found

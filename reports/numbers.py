@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PREFIXES = (
+    (1e18, "E"),
+    (1e15, "P"),
     (1e12, "T"),
     (1e9, "G"),
     (1e6, "M"),
@@ -50,11 +52,13 @@ class Shown:
 
 
 def prefix(value: float) -> tuple[float, str]:
-    """The SI prefix that leaves one to three digits before the point, as (divisor, letter)."""
+    """The SI prefix that leaves one to three digits before the point, as (divisor, letter); none above the last."""
     if value == 0 or not math.isfinite(value):
         return 1.0, ""
     # Rounded to the three digits that are printed, so that 999.96 mJ becomes 1.00 J and not 1000 mJ.
     rounded = abs(float(f"{value:.3g}"))
+    if rounded >= 1e3 * PREFIXES[0][0]:
+        return 1.0, ""
     return next(((size, letter) for size, letter in PREFIXES if rounded >= size * (1 - 1e-9)), PREFIXES[-1])
 
 

@@ -55,11 +55,12 @@ def against_bits(
 
 def relaxing(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:
     """Residual, active samples and joules so far, sweep by sweep."""
+    kept = relaxation.spread([one for one in stored if relaxation.trace(one.record)])
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        return relaxation.figures(stored, dark=dark)
+        return relaxation.figures(kept, dark=dark)
 
-    return _both(draw, f"{RELAXATION}{name}", site, lambda panel: relaxation.alt(stored, panel))
+    return _both(draw, f"{RELAXATION}{name}", site, lambda panel: relaxation.alt(kept, panel))
 
 
 def against_mismatch(stored: Sequence[Stored], name: str, site: Path) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from energybench.reports.figures import INK, ramp, style
+from energybench.reports.labels import shortened
 from energybench.reports.numbers import power, prefix
 from energybench.terminal import visible
 
@@ -19,6 +20,8 @@ SIDES, TOP, BOTTOM, ENTRIES = (0.95, 0.1), 0.4, 0.72, 0.2
 """Inches around the axes, and for each line of the legend: fixed, so that panels side by side line up."""
 SMALLER, EDGE = 10, 0.1
 """Points of a heading that is too wide, and inches that it leaves free of the panel, both sides together."""
+MOST_LETTERS = 120
+"""Of a heading; of a longer one the middle goes. The page has the whole name."""
 LEAST_POINTS = 8.0
 """Of a label of an axis that is too long for its panel."""
 BOUND = 1e-100
@@ -47,7 +50,11 @@ def panel_axes(heading: str, xlabel: str, ylabel: str, *, dark: bool) -> "Iterat
     with mpl.rc_context(sns.axes_style("whitegrid") | style(dark=dark)):
         figure = Figure(figsize=SIZE)
         axis = figure.subplots()
-        axis.set(title=visible(heading), xlabel=xlabel, ylabel=ylabel)
+        axis.set(
+            title=shortened(visible(heading), MOST_LETTERS),
+            xlabel=shortened(xlabel, MOST_LETTERS),
+            ylabel=shortened(ylabel, MOST_LETTERS),
+        )
         yield figure, axis
         _break_heading(figure, axis)
 
@@ -169,6 +176,7 @@ def legend(
     """What the marks mean, below the axes, which make room for it, and inches at their left and right side."""
     from matplotlib.lines import Line2D
 
+    entries = [(shortened(visible(name)), look) for name, look in entries]
     columns = max(1, min(4, len(entries), 46 // (max((len(name) for name, _ in entries), default=0) + 4)))
     width, height = SIZE
     rows = ENTRIES * -(-len(entries) // columns) + (0.04 if entries else 0)

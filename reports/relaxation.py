@@ -1,8 +1,10 @@
 """What records say of a relaxation, sweep by sweep: residual, active samples, and joules shared out by time."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.bits import settings
@@ -24,6 +26,8 @@ FREE = "free"
 """The phase of sweeps that nothing nudges: of all of them where a record names none."""
 ACROSS = (0.5, 0.25, 0.75)
 """Where the name of a phase may stand: shares of its way, the best first."""
+MOST_CURVES = 6
+"""Of a panel; of the residual both the median and the largest are drawn of half as many relaxations."""
 SHADES = (0.07, 0.2)
 """Of phases, in turns."""
 
@@ -70,7 +74,7 @@ def panels(stored: Sequence[Stored]) -> dict[str, tuple[Panel, list[Curve]]]:
     words = settings([record["parameters"] for record in records])
     told = list(zip(records, words, strict=True))
     made = [
-        (Panel(name="residual", heading="Residual", label="residual (RMS change)", unit=""), list(_residuals(told))),
+        (_residual_panel(told), list(_residuals(told))),
         (Panel(name="active", heading="Active samples", label="samples still relaxing", unit=""), list(_active(told))),
         *((_joule_panel(kind), list(_joules(told, kind))) for kind in KINDS),
     ]
@@ -89,8 +93,9 @@ def figures(
         without: names of panels that are not wanted.
     """
     phases = spans(stored)
+    own = {} if phases else borders(stored)
     return {
-        name: _figure(panel, curves, phases, where, dark=dark)
+        name: _figure(panel, curves, phases, own, where, dark=dark)
         for name, (panel, curves) in panels(stored).items()
         if name not in without
     }
@@ -103,6 +108,25 @@ def spans(stored: Sequence[Stored]) -> list[Span]:
     if len(names) == 1:
         return [max((one for phases in found for one in phases), key=lambda one: one.last)]
     return found[0] if found and all(one == found[0] for one in found) else []
+
+
+def borders(stored: Sequence[Stored]) -> dict[str, list[Span]]:
+    """The phases of each relaxation by its setting: what `spans` gives none of, for they differ."""
+    records = [one.record for one in stored if trace(one.record)]
+    words = settings([record["parameters"] for record in records])
+    return {word: _spans(record["details"]["relaxation"]) for record, word in zip(records, words, strict=True)}
+
+
+def spread(every: Sequence[Stored], most: int = MOST_CURVES) -> list[Stored]:
+    """At most so many of them, the first and the last among them, in even steps."""
+    if len(every) <= most:
+        return list(every)
+    return [every[round(place * (len(every) - 1) / (most - 1))] for place in range(most)]
+
+
+def medians_alone(relaxations: int) -> bool:
+    """Whether of so many relaxations the median residual is drawn and the largest is not."""
+    return 2 * relaxations > MOST_CURVES
 
 
 def _spans(told: Mapping[str, Any]) -> list[Span]:
@@ -146,10 +170,18 @@ def trace(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
 Told = Sequence[tuple[Mapping[str, Any], str]]
 
 
+def _residual_panel(told: Told) -> Panel:
+    median = "median " if medians_alone(len(told)) else ""
+    return Panel(name="residual", heading="Residual", label=f"{median}residual (RMS change)", unit="")
+
+
 def _residuals(told: Told) -> Iterator[Curve]:
+    terms = [("median", "residual_median"), ("largest", "residual_max")]
+    if medians_alone(len(told)):
+        terms = [("", "residual_median")]
     for record, setting in told:
         sweeps = record["details"]["relaxation"]
-        for term, name in (("median", "residual_median"), ("largest", "residual_max")):
+        for term, name in terms:
             yield from _curve(setting, term, sweeps["sweep"], sweeps[name])
 
 
@@ -190,7 +222,15 @@ def _joule_panel(kind: str) -> Panel:
     )
 
 
-def _figure(panel: Panel, curves: Sequence[Curve], phases: Sequence[Span], where: str, *, dark: bool) -> "Figure":
+def _figure(
+    panel: Panel,
+    curves: Sequence[Curve],
+    phases: Sequence[Span],
+    borders: Mapping[str, Sequence[Span]],
+    where: str,
+    *,
+    dark: bool,
+) -> "Figure":
     names = list(dict.fromkeys(curve.setting for curve in curves))
     inks = dict(zip(names, colours(len(names), dark=dark), strict=True))
     # Of a kind of joule the mark says the kind, so dashes tell settings apart; else marks do, and dashes tell terms.
@@ -209,7 +249,10 @@ def _figure(panel: Panel, curves: Sequence[Curve], phases: Sequence[Span], where
             look: dict[str, Any] = {"color": inks[curve.setting], "linestyle": line_style} | few
             line = outline(list(zip(curve.sweeps, curve.values, strict=True)))
             x, y = zip(*line, strict=True)
-            axis.plot(x, y, markevery=_every(line), linewidth=1.6, **look)
+            step = _every(line)
+            start = names.index(curve.setting) * step // len(names)
+            axis.plot(x, y, markevery=(start, step), linewidth=1.3, **look)
+            _uprights(axis, curve, borders.get(curve.setting, ()), inks[curve.setting])
         _scale(axis, panel, curves)
         lines = {name: {"linestyle": dashes[name]} if panel.name in KINDS else {} for name in names}
         entries = [
@@ -220,14 +263,28 @@ def _figure(panel: Panel, curves: Sequence[Curve], phases: Sequence[Span], where
         terms = [term for term in DASHES if any(curve.term == term for curve in curves)]
         ink = inks[names[0]] if len(names) == 1 else "0.5"
         entries += [(term, {"color": ink, "linestyle": DASHES[term], "marker": ""}) for term in terms]
+        told = list(dict.fromkeys(one.name for own in borders.values() for one in own))
+        if len(told) > 1:
+            upright = {"color": ink, "marker": "|", "markersize": 12, "markeredgewidth": 1.8}
+            entries.append((" → ".join(told), upright))
         legend(figure, entries, dark=dark)
         _shade(axis, phases, curves, str(INK[dark]["muted"]), dark=dark)
     return figure
 
 
 def _every(line: Sequence[Any]) -> int:
-    """A mark at every so many sweeps: a hundred of them would hide the line."""
-    return max(1, len(line) // 12)
+    """A mark at every so many sweeps: more of them would hide the line, and those of other lines."""
+    return max(1, len(line) // 5)
+
+
+def _uprights(axis: "Axes", curve: Curve, own: Sequence[Span], ink: Any) -> None:
+    """A small upright on a curve between the last sweep of a phase and the first of the next."""
+    values = dict(zip(curve.sweeps, curve.values, strict=True))
+    sides = [(values.get(before.last), values.get(after.first), after.first) for before, after in pairwise(own)]
+    for old, new, first in sides:
+        if old is not None and new is not None:
+            look = {"color": ink, "markersize": 12, "markeredgewidth": 1.8}
+            axis.plot(first - 0.5, math.sqrt(old * new), "|", zorder=4, **look)
 
 
 def _shade(axis: "Axes", phases: Sequence[Span], curves: Sequence[Curve], ink: str, *, dark: bool) -> None:

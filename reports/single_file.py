@@ -13,7 +13,11 @@ from html import escape
 from pathlib import Path
 
 from energybench.reports.html_tokens import Tag
+from energybench.reports.ledger import files_of
+from energybench.reports.pages import INDEX
 from energybench.reports.single_pages import Page, Site, data, own, read, section
+from energybench.reports.site_builder import OURS, SiteError
+from energybench.store import write_atomically
 
 LARGEST = 100_000
 """Bytes from which on a data file is left out."""
@@ -66,8 +70,10 @@ def single(site: Path, output: Path) -> Path:
     out, which the file says. The same site gives the same bytes.
 
     Raises:
+        SiteError: the output is a file of a site, or one that energybench did not write.
         FileNotFoundError: the site has no index.html, or lacks a style or a script of a page.
     """
+    check(site, output)
     found = read(site, output)
     sections = [section(page, found) for page in found.pages.values()]
     styles = [(site / file).read_text(encoding="utf-8") for file in own(found, "link", "href")]
@@ -78,9 +84,28 @@ def single(site: Path, output: Path) -> Path:
     style = _for_sections("\n".join([*styles, STYLE]), list(found.pages.values()))
     text = _document(found, [*sections, _files(found)], style, first, [*last, _inline(SCRIPT)])
     if not output.exists() or output.read_text(encoding="utf-8") != text:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
+        write_atomically(output.resolve(), text)
     return output
+
+
+def check(site: Path, output: Path) -> None:
+    """Refuse to write over a page of this site or another, and over what energybench did not write.
+
+    Raises:
+        SiteError: that is what would happen.
+    """
+    place = output.resolve()
+    folders = {site.resolve(), place.parent, place.parent.parent}
+    files = {one / file for one in folders for file in files_of(one)}
+    if place == site.resolve() / INDEX or place in files:
+        raise SiteError(f"{output} is a file of the site itself; {_REMEDY}")
+    if place.exists() and not place.is_file():
+        raise SiteError(f"{output} is no file; {_REMEDY}")
+    if place.exists() and place.stat().st_size and OURS not in place.read_text(encoding="utf-8", errors="replace"):
+        raise SiteError(f"{output} was not written by energybench; {_REMEDY}")
+
+
+_REMEDY = "name another file with --single-file, as report.html"
 
 
 def _document(site: Site, sections: Sequence[str], style: str, early: Sequence[str], late: Sequence[str]) -> str:
@@ -93,6 +118,7 @@ def _document(site: Site, sections: Sequence[str], style: str, early: Sequence[s
     parts = [
         f'<!doctype html>\n<html lang="{escape(first.language)}">\n<head>\n<meta charset="utf-8">\n',
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy, quote=False)}">\n',
+        f"<!-- {OURS} -->\n",
         *(f"{one}\n" for one in first.head if isinstance(one, Tag) and one.name == "meta" and one.get("name")),
         f"<title>{first.title}</title>\n<style>{style}</style>\n",
         *_scripts(early),

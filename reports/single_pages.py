@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from energybench.reports.compact import svg_url
 from energybench.reports.html_tokens import Tag, Token, between, tokens, written
 from energybench.reports.served_site import TYPES
 
@@ -198,5 +199,8 @@ def data(address: str, site: Site) -> str | None:
     found = site.read(address)
     if found is None:
         return None
-    kind = TYPES.get(Path(urlsplit(address).path).suffix.lower(), "application/octet-stream").replace(" ", "")
+    suffix = Path(urlsplit(address).path).suffix.lower()
+    if suffix == ".svg":
+        return svg_url(found.decode())
+    kind = TYPES.get(suffix, "application/octet-stream").replace(" ", "")
     return f"data:{kind};base64,{base64.b64encode(found).decode()}"

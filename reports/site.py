@@ -13,6 +13,7 @@ from energybench.reports.groups import groups as groups_of
 from energybench.reports.ledger import Ledger, Made
 from energybench.reports.machine_pages import compared, machine_pages
 from energybench.reports.machines import methods
+from energybench.reports.odd import newest_day
 from energybench.reports.pages import COMMITS, DATA, GLOSSARY, HERE, INDEX, METHOD, commit_page, rendered, view_page
 from energybench.reports.views import trend, views, writing
 from energybench.reports.views.view import latest
@@ -87,7 +88,7 @@ class Site:
             "title": self.about.title,
             "count": len(stored),
             "series": evidence.found.series,
-            "newest": str(stored[-1].record["created"])[:10] if stored else "",
+            "newest": newest_day(stored),
             "refused": [
                 {"path": data.below(one.path, evidence.where.records), "reason": one.reason} for one in evidence.refused
             ],
@@ -99,6 +100,7 @@ class Site:
             "glance": _glance(self.groups),
             "kinds": glossary.kinds(),
             "unresolved": self.commits.unresolved(),
+            "perhaps": self.commits.perhaps_worse(),
             "workloads": workloads,
             "machines": self.machines,
             "compared": compared(evidence),

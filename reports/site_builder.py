@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from energybench.reports import frames
 from energybench.reports.ledger import NAME, Ledger
 from energybench.reports.pages import INDEX
-from energybench.store import why
+from energybench.store import WRITTEN_BY_SITE, why
 
 if TYPE_CHECKING:
     from energybench.reports.about import About
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 OURS = "Written by energybench"
 """What every page of a site says at its end."""
+
+
+FOLDERS = WRITTEN_BY_SITE
+SUFFIXES = frozenset({".html", ".css", ".js", ".svg", ".csv", ".json", ".parquet", ".cff", ".uPlot"})
+"""Of all files that a site may have."""
 
 
 class SiteError(ValueError):
@@ -73,14 +78,15 @@ def write(
     """As `build`, from evidence that was found already; `wait` for another build into the same folder to end.
 
     Raises:
-        SiteError: the folder is no place for a site, cannot be written, or another build is writing it.
+        SiteError: the folder is no place for a site, as one of records is; it cannot be written; or another build is
+            writing it.
     """
     from energybench.reports.about import NOBODY
     from energybench.reports.site import Site, copy_static
 
-    _check(site)
+    _check(site, evidence.where)
     with _clear_of_errors(site), contextlib.ExitStack() as held:
-        for name in ("figures", "data"):
+        for name in FOLDERS:
             (site / name).mkdir(parents=True, exist_ok=True)
         held.enter_context(_alone_in(site, wait=wait))
         ledger = Ledger(site, fresh=fresh, say=say)
@@ -127,17 +133,20 @@ def _alone_in(site: Path, *, wait: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _check(site: Path) -> None:
-    """Refuse a folder in which building would write over what is not ours, or outside of it.
+def _check(site: Path, where: "Places") -> None:
+    """Refuse a folder in which building would write over what is not ours, outside of it, or among the evidence.
 
     Raises:
-        SiteError: there is a foreign index.html, or a link where a file or folder of the site would be.
+        SiteError: there is a foreign index.html, a link where a file or folder of the site may be, or evidence.
     """
     if site.exists() and not site.is_dir():
         raise SiteError(f"{site} is a file; name a folder with --output")
-    for name in (INDEX, NAME, "figures", "data"):
-        if (site / name).is_symlink():
-            raise SiteError(f"{site / name} is a link, and would be written through; name another folder with --output")
+    for source in filter(None, (where.records, where.results)):
+        if site.resolve().is_relative_to(source.resolve()):
+            place = "holds what the site is made of" if site.resolve() == source.resolve() else f"is inside {source}"
+            raise SiteError(f"{site} {place}; name a folder outside of it with --output")
+    if link := next(_links(site), None):
+        raise SiteError(f"{link} is a link where a file of the site may be; name another folder with --output")
     index = site / INDEX
     if (
         index.exists()
@@ -145,3 +154,16 @@ def _check(site: Path) -> None:
         and OURS not in index.read_text(encoding="utf-8", errors="replace")
     ):
         raise SiteError(f"{index} was not written by energybench; name another folder with --output")
+
+
+def _links(site: Path) -> Iterator[str]:
+    """Links that a file or folder of the site may have the name of."""
+    for folder in (site, *(site / name for name in FOLDERS)):
+        if not folder.is_dir():
+            continue
+        with os.scandir(folder) as entries:
+            yield from sorted(
+                one.path
+                for one in entries
+                if one.is_symlink() and (one.name in FOLDERS or Path(one.name).suffix in SUFFIXES)
+            )

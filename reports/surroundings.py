@@ -1,5 +1,7 @@
 """What was different beside the code: the machine, its software and the protocol, from one record to another."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,14 +10,22 @@ from energybench.reports.machines import facts
 
 OF_THE_CODE = frozenset({"id", "name", "git"})
 NONE = "not told"
+PROTOCOL, QUIET = " (protocol)", "quiet while measuring"
 
 
 class Difference(NamedTuple):
-    """One fact that differs."""
+    """One fact that differs, and at how many points of those that were compared."""
 
     what: str
     before: str
     after: str
+    points: int = 0
+    compared: int = 0
+
+    @property
+    def of_run(self) -> bool:
+        """Whether it is of how a number was measured, and not of the machine or its software."""
+        return self.what.endswith(PROTOCOL) or self.what == QUIET
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[Difference]:
@@ -37,9 +47,24 @@ def of_machine(record: Mapping[str, Any]) -> dict[str, str]:
 
 def of_run(record: Mapping[str, Any]) -> dict[str, str]:
     """The same, with how it was measured and whether the machine was quiet."""
-    found = of_machine(record) | {f"{name} (protocol)": text for name, text in facts(record["protocol"])}
+    found = of_machine(record) | {f"{name}{PROTOCOL}": text for name, text in facts(record["protocol"])}
     # What disturbed it differs each time; that something did is what matters beside a number.
-    return found | {"quiet while measuring": "yes" if record.get("quiet", {}).get("quiet", True) else "no"}
+    return found | {QUIET: "yes" if _was_quiet(record) else "no"}
+
+
+def _was_quiet(record: Mapping[str, Any]) -> bool:
+    return bool(record.get("quiet", {}).get("quiet", True))
+
+
+def _alike(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two runs have the same surroundings: there may be very many, and it is slow to write all of them out."""
+    before, after = old["machine"], new["machine"]
+    return (
+        all(before.get(name) == after.get(name) for name in {*before, *after} - OF_THE_CODE)
+        and (old["energybench"], old["protocol"]) == (new["energybench"], new["protocol"])
+        and _was_quiet(old) == _was_quiet(new)
+        and _lasting(old.get("probes", {})) == _lasting(new.get("probes", {}))
+    )
 
 
 def _lasting(probes: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,27 +113,33 @@ def of_machines(stored: Sequence[Stored]) -> dict[str, list[Stored]]:
     return found
 
 
-Newest = dict[str, Mapping[str, Any]]
-"""Of each workload its newest record."""
+Newest = dict[tuple[str, str], Mapping[str, Any]]
+"""Of each point, a workload with its parameters, the newest record."""
 
 
 def newest_by_commit(stored: Sequence[Stored], rank: Mapping[str, int]) -> dict[str, dict[str, Newest]]:
     """Of each machine the newest records of each commit, in the order of commits."""
     found: dict[str, dict[str, Newest]] = {}
+    # Records of one point may share their parameters.
+    texts: dict[int, str] = {}
     for machine, own in of_machines(stored).items():
         told: dict[str, Newest] = {}
         for one in own:
             if (commit := commit_of(one.record)) and commit in rank:
-                told.setdefault(commit, {})[str(one.record["workload"]["name"])] = one.record
+                parameters = one.record["parameters"]
+                text = texts.get(id(parameters)) or json.dumps(parameters, sort_keys=True)
+                texts[id(parameters)] = text
+                told.setdefault(commit, {})[str(one.record["workload"]["name"]), text] = one.record
         found[machine] = dict(sorted(told.items(), key=lambda one: rank[one[0]]))
     return found
 
 
 def compared(old: Newest, new: Newest) -> list[Difference]:
-    """What else was different for the workloads that both have; without one, what the machine alone tells."""
-    both = [name for name in new if name in old]
+    """What else was different for the points that both have; without one, what the machine alone tells."""
+    both = [point for point in new if point in old]
     if not both:
         before, after = next(iter(old.values())), next(iter(new.values()))
         return differences(of_machine(before), of_machine(after))
-    found = [each for name in both for each in differences(of_run(old[name]), of_run(new[name]))]
-    return sorted(dict.fromkeys(found))
+    pairs = [(old[point], new[point]) for point in both]
+    found = Counter(each for a, b in pairs if not _alike(a, b) for each in differences(of_run(a), of_run(b)))
+    return sorted(one._replace(points=count, compared=len(pairs)) for one, count in found.items())

@@ -8,6 +8,7 @@ from energybench.reports.bits import WIDTHS, level, widths
 from energybench.reports.figures import KINDS, ordered
 from energybench.reports.frames import Stored, shown
 from energybench.reports.numbers import show
+from energybench.reports.origins import origin
 from energybench.reports.pairs import Pair
 
 HEADINGS = {
@@ -54,6 +55,7 @@ def group_table(stored: Sequence[Stored]) -> dict[str, Any]:
         "settings": settings,
         "fixed": [(name, text) for name, text in alike if text],
         "columns": [HEADINGS[name] for name in metrics],
+        "has_origins": any(any(origin(record)) for record in records),
         "more": [[HEADINGS.get(name, _spoken(name)) for name in part] for part in _parted(others)],
         "rows": [_row(record, settings, metrics, others) for record in records[:MOST_ROWS]],
         "cut": max(0, len(records) - MOST_ROWS),
@@ -120,6 +122,7 @@ def _row(
         "more": [[show(results[name]) if name in results else None for name in part] for part in _parted(others)],
         "missed": "",
         "flags": list(record.get("flags", ())),
+        "origin": origin(record),
     }
 
 

@@ -10,6 +10,7 @@ from energybench.reports.bits import settings
 from energybench.reports.figures import INK, KINDS, MOST_LABELS
 from energybench.reports.frames import Stored, data_name, shown
 from energybench.reports.numbers import quantity, show
+from energybench.reports.origins import origin
 from energybench.reports.plotting import LINES, colours, legend, logarithmic, panel_axes, percent, tick, widened
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def table(stored: Sequence[Stored]) -> dict[str, Any]:
         "settings": list(heads[0]),
         "fixed": [],
         "columns": [HEADINGS[name] for name in metrics],
+        "has_origins": any(any(origin(record)) for record in records),
         "more": [],
         "rows": [_row(record, list(head.values()), metrics) for record, head in zip(records, heads, strict=True)],
         "cut": 0,
@@ -134,6 +136,7 @@ def _row(record: Mapping[str, Any], settings: Sequence[str], metrics: Sequence[s
         "more": [],
         "missed": "" if record["target"]["reached"] else "not reached",
         "flags": list(record.get("flags", ())),
+        "origin": origin(record),
     }
 
 

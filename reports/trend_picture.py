@@ -78,7 +78,7 @@ def _frame(scale: _Scale, one: Curve, commits: Sequence[str]) -> Iterable[str]:
     places = [value.place for value in one.values]
     kept = {places[round(number * (len(places) - 1) / (COMMITS - 1))] for number in range(COMMITS)}
     for place in sorted(kept):
-        yield _text(scale.x(place), bottom + 16, commits[place][:7], "middle")
+        yield _text(scale.x(place), bottom + 16, commits[place][:8], "middle")
     yield _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "commits", "middle")
     per = " per sample" if one.track.key.metric.endswith("_per_sample") else ""
     middle = (TOP + bottom) / 2
@@ -126,7 +126,7 @@ def _changes(scale: _Scale, one: Curve) -> Iterable[str]:
         place = places.get(change.commit.hash)
         if place is None:
             continue
-        yield _upright(scale, place - 0.5, f"change {change.direction}")
+        yield _upright(scale, place - 0.5, f"change {change.direction if change.certain else 'perhaps'}")
         text = trend_figure.size(change)
         x, wide = scale.x(place - 0.5), LETTER * len(text)
         begin = x - wide if x > WIDTH * 0.6 else x

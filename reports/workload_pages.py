@@ -8,10 +8,11 @@ from energybench.gating.series import Key
 from energybench.gating.twins import recorded_as
 from energybench.reports import trend_picture
 from energybench.reports.evidence import Evidence
+from energybench.reports.frames import NO_NAME
 from energybench.reports.pages import workload_page
-from energybench.reports.views import trend, trend_chart, trend_figure
+from energybench.reports.views import changes, trend, trend_chart, trend_figure
 from energybench.reports.views.curves import Curve
-from energybench.reports.views.view import key_names, spoken
+from energybench.reports.views.view import key_names
 from energybench.reports.views.writing import embedded
 
 MOST_DRAWN, QUIET_DRAWN = 24, 4
@@ -48,7 +49,7 @@ def _page(
     drawn = min(MOST_DRAWN, max(QUIET_DRAWN, moved))
     machines = list(dict.fromkeys(str(one["machine"]) for one in groups))
     return {
-        "name": name,
+        "name": name or NO_NAME,
         "file": workload_page(name),
         "groups": groups,
         "machines": machines,
@@ -56,20 +57,21 @@ def _page(
         "newest": max((str(one["newest"]) for one in groups), default=""),
         "series": len(curves),
         "commits": len({value.commit for one in curves for value in one.values}),
-        "changed": [_changed(one) for one in several if one.changes][:3],
+        "changed": [_changed(one, names) for one in several if one.changes][:3],
         "trends": [_trend(one, names, commits) for one in several[:drawn]],
         "words": embedded(trend_chart.words(commits)) if several else "",
         "undrawn": [trend.row(one, names) for one in several[drawn:]],
     }
 
 
-def _changed(one: Curve) -> dict[str, str]:
-    last = one.changes[-1]
+def _changed(one: Curve, names: Mapping[Key, str]) -> dict[str, Any]:
+    key, last = one.track.key, one.changes[-1]
     return {
-        "metric": spoken(one.track.key.metric),
-        "size": trend_figure.size(last),
+        "series": names[key].replace(f" of {key.workload}", "", 1),
+        "size": trend_figure.sized(last),
         "commit": last.commit.hash,
-        "direction": last.direction,
+        "said": changes.said(last),
+        "provenance": last.provenance,
     }
 
 
@@ -81,6 +83,6 @@ def _trend(one: Curve, names: Mapping[Key, str], commits: Sequence[Commit]) -> d
         "alt": alt,
         "picture": trend_picture.picture(one, [each.hash[:8] for each in commits], alt),
         "chart": embedded(trend_chart.chart(one, names)),
-        "changes": [(trend_figure.size(change), change.commit.hash) for change in one.changes[-trend.NAMES :]],
+        "changes": [(trend_figure.sized(change), change.commit.hash) for change in one.changes[-trend.NAMES :]],
         "steps": trend.steps_of(one),
     }

@@ -168,3 +168,58 @@ def test_the_exported_schema_describes_what_is_written() -> None:
     assert set(schema["required"]) <= set(values)
     assert set(values) <= set(schema["properties"])
     assert schema["properties"]["schema"]["const"] == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (
+            ("created",),
+            "yesterday",
+            "created is not as the schema has it (expected a time in UTC, as 2026-01-31T12:00:00Z)",
+        ),
+        (
+            ("id",),
+            "../x",
+            "id is not as the schema has it (expected letters, digits, dots, hyphens and underscores, 181 at",
+        ),
+        (("seconds",), "2.0", "seconds is not a number"),
+        (("seconds",), -2.0, "seconds is -2.0, and must be at least 0"),
+        (("windows", 0, "seconds"), 0.0, "windows.0.seconds is 0.0, and must be above 0"),
+        (("steps",), 2.5, "steps is not a whole number"),
+        (("quick",), 1, "quick is not true or false"),
+        (("machine",), [], "machine is not an object"),
+        (("flags",), "x", "flags is not a list"),
+        (("workload", "name"), 3, "workload.name is not a text"),
+        (("workload", "name"), None, "workload.name is not a text"),
+        (
+            ("results", "joules_per_sample", "provenance"),
+            "guessed",
+            "results.joules_per_sample.provenance is none of 'measured'",
+        ),
+        (
+            ("windows", 0, "domains"),
+            {},
+            "windows.0 does not hold together: the total of a window is over cpu.package-0",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_words_of_the_schema(place: tuple[Any, ...], value: Any, told: str) -> None:
+    values = copy.deepcopy(example())
+    *above, last = place
+    part: Any = values
+    for step in above:
+        part = part[step]
+    part[last] = value
+    with pytest.raises(record.RecordError) as caught:
+        record.parse(values)
+    said = str(caught.value)
+    assert said.startswith(told)
+    assert not any(word in said for word in ("^", "Input", "pattern", "valid"))
+
+
+def test_what_is_missing_is_named_and_further_problems_are_counted() -> None:
+    values = example()
+    del values["machine"], values["seed"]
+    with pytest.raises(record.RecordError, match=r"^seed is missing \(and 1 more\)$"):
+        record.parse(values)

@@ -283,13 +283,14 @@ def test_a_damaged_description_of_a_machine_is_told_on_the_page(trees, tmp_path,
 
 
 def test_a_record_whose_joules_cannot_be_is_shown_and_told_of(put, tmp_path):
-    put(tmp_path / "a.json", "a")
-    put(tmp_path / "b.json", "b", 1e12 / 6400, parameters={"bits": 4})
-    put(tmp_path / "c.json", "c", total=None, domains={}, idle=[], windows=[])
-    values = json.loads((tmp_path / "c.json").read_text())
+    records = tmp_path / "records"
+    put(records / "a.json", "a")
+    put(records / "b.json", "b", 1e12 / 6400, parameters={"bits": 4})
+    put(records / "c.json", "c", total=None, domains={}, idle=[], windows=[])
+    values = json.loads((records / "c.json").read_text())
     values["results"]["accuracy"]["value"] = 95.0
-    (tmp_path / "c.json").write_text(json.dumps(values))
-    page = site_builder.build(tmp_path, tmp_path / "site").read_text()
+    (records / "c.json").write_text(json.dumps(values))
+    page = site_builder.build(records, tmp_path / "site").read_text()
     told = page.partition('id="odd"')[2].partition("</section>")[0]
     assert "The numbers of 2 records cannot be." in told
     assert "b.json" in told

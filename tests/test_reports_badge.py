@@ -1,6 +1,8 @@
 """Badges: well-formed whatever they are called, readable, and never without the kind of joule."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from energybench.gating.series import Key
 from energybench.gating.verdicts import Judgement, Verdict, Word
 from energybench.model import Provenance
-from energybench.reports import badge
+from energybench.reports import badge, site_builder
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<script>alert('x')</script>\"&\x00\u202e]]>"
@@ -148,3 +150,36 @@ def test_hostile_names_are_text_and_nothing_else() -> None:
     drawn = badge.series(result(1.0), label=HOSTILE)
     assert words(drawn)[0] == "<script>alert('x')</script>\"&\\x00\\u202e]]>"
     assert "\\<script\\>" in badge.snippet("b.svg", HOSTILE, "index.html").markdown
+
+
+def test_a_verdict_that_is_none_names_every_kind_that_is_there_the_best_first() -> None:
+    verdicts: list[tuple[Word, Provenance, str]] = [
+        ("pass", "simulated", "J"),
+        ("pass", "modelled", "J"),
+        ("left out", "estimated", "J"),
+        ("not measured", "measured", "s"),
+    ]
+    told = words(badge.verdict(judged(*verdicts, code=4)))[1]
+    assert told == "not measured, estimated, modelled, simulated"
+
+
+def test_a_badge_of_a_workload_is_of_the_real_machine_where_it_has_joules(
+    fake: Callable[[str], Any], tmp_path: Path
+) -> None:
+    site = fake("site_records")
+    metric = site.metric(3e-4, "J", "estimated", low=1e-4, high=9e-4)
+    real = site.a_record("a", created="2026-11-20T10:00:00Z")
+    real["results"] = {"estimated_joules_per_sample": metric}
+    for part in ("total", "idle", "modelled"):
+        del real[part]
+    real["domains"], real["windows"] = {}, []
+    later = site.a_record("b", 2e-4, "simulated", created="2026-11-21T10:00:00Z")
+    bare = site.a_record("c", created="2026-11-22T10:00:00Z")
+    bare["results"] = {"accuracy": bare["results"]["accuracy"]}
+    alone = site.a_record("d", 2e-4, "simulated", workload={"name": "other", "version": 1, "definition": {}})
+    for one in (real, later, bare, alone):
+        site.put(tmp_path / "records", one)
+    index = site_builder.build(tmp_path / "records", tmp_path / "site")
+    told = words((index.parent / "badge-qnn-infer.svg").read_text(encoding="utf-8"))
+    assert told[1] == "300 µJ (100 to 900 µJ) estimated"
+    assert words((index.parent / "badge-other.svg").read_text(encoding="utf-8"))[1].endswith(" simulated")

@@ -199,7 +199,11 @@ def test_machines_have_panels_of_their_own_and_say_which_they_are():
 def test_the_table_says_shares_and_modelled_points_stand_behind_a_line():
     view = communication.view(stored(a_record("sync", 2)))
     (row,) = view.table.rows
-    assert row[2] == "50.0 %, 20.0 %, 30.0 %"
+    assert (row[2].text, row[2].interval, row[2].provenance) == (
+        "50.0 %, 20.0 %, 30.0 %",
+        "interval not known",
+        "measured",
+    )
     assert row[1].text == "3.20 mJ"
     assert row[1].provenance == "measured"
     assert view.table.summary == "4 points of a modelled cluster"
@@ -283,7 +287,7 @@ def test_a_value_over_a_million_times_the_median_is_named_in_its_panel():
     absurd = {"joules_per_sample": metric(1e12, "J", "measured"), "tcp_bytes_per_step": metric(1e15, "B", "measured")}
     view = communication.view(stored(a_record("sync", 2, results=absurd), a_record("sync", 4), a_record("sync", 8)))
     assert [note.partition(" is over")[0] for note in view.notes if note.startswith("Implausible")] == [
-        "Implausible TCP bytes per step: sync, 2 nodes (1000 TB)",
+        "Implausible TCP bytes per step: sync, 2 nodes (1.00 PB)",
         "Implausible measured J per sample: sync, 2 nodes (1.00 TJ)",
     ]
 

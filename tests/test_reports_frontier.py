@@ -67,16 +67,16 @@ def test_the_columns_are_those_of_the_figure():
     row = frontier.view(stored(a_record(8, 2e-4, 0.95))).frame().iloc[0]
     assert (row["record"], row["machine"], row["workload"], row["data"]) == ("r8", "box-1", "qnn-infer", "digits")
     assert (row["weight_bits"], row["activation_bits"], row["provenance"]) == (8, 8, "measured")
-    assert (row["joules"], row["joules_low"], row["joules_high"]) == pytest.approx((2e-4, 1.8e-4, 2.2e-4))
-    assert (row["accuracy"], row["accuracy_low"], row["accuracy_high"]) == pytest.approx((0.95, 0.94, 0.96))
+    assert (row["joules"], row["joules.low"], row["joules.high"]) == pytest.approx((2e-4, 1.8e-4, 2.2e-4))
+    assert (row["accuracy"], row["accuracy.low"], row["accuracy.high"]) == pytest.approx((0.95, 0.94, 0.96))
     assert (row["on_frontier"], row["certain"]) == (True, True)
 
 
 def test_an_interval_that_nobody_stated_is_absent():
     table = frontier.view(stored(a_record(8, 2e-4, 0.95))).frame()
     modelled = table[table["provenance"] == "modelled"].iloc[0]
-    assert modelled[["joules_low", "joules_high"]].isna().all()
-    assert modelled["accuracy_low"] == pytest.approx(0.94)
+    assert modelled[["joules.low", "joules.high"]].isna().all()
+    assert modelled["accuracy.low"] == pytest.approx(0.94)
 
 
 def test_widths_of_weights_and_activations_are_told_apart():
@@ -151,7 +151,16 @@ def test_each_kind_of_joule_on_each_machine_has_a_panel_with_its_own_mark(dark: 
     view = frontier.view(stored(a_record(1, 1e-4, 0.9), other))
     assert view.figures is not None
     drawn = view.figures(dark)
-    assert list(drawn) == list(view.alts) == ["measured-1", "modelled-1", "simulated-2", "modelled-2"]
+    assert (
+        list(drawn)
+        == list(view.alts)
+        == [
+            "measured-qnn-infer",
+            "modelled-qnn-infer-the-box",
+            "simulated-qnn-infer",
+            "modelled-qnn-infer-sim-simulated-counters",
+        ]
+    )
     for name, figure in drawn.items():
         (axis,) = figure.axes
         assert axis.get_xlabel() == f"{name.partition('-')[0]} joules per sample"
@@ -164,9 +173,9 @@ def test_each_kind_of_joule_on_each_machine_has_a_panel_with_its_own_mark(dark: 
 def test_one_point_alone_is_not_called_unbeaten_and_has_no_frontier():
     view = frontier.view(stored(a_record(8, 2e-4, 0.95)))
     assert {row[-1] for row in view.table.rows} == {"only one point"}
-    assert view.alts["measured"].endswith("There is only one point, so no frontier.")
+    assert view.alts["measured-qnn-infer"].endswith("There is only one point, so no frontier.")
     assert view.figures is not None
-    figure = view.figures(False)["measured"]
+    figure = view.figures(False)["measured-qnn-infer"]
     assert [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"] == []
     assert [text.get_text() for text in figure.legends[0].texts] == ["8"]
 
@@ -174,7 +183,7 @@ def test_one_point_alone_is_not_called_unbeaten_and_has_no_frontier():
 def test_points_on_the_frontier_are_filled_joined_by_steps_and_beaten_ones_open():
     view = frontier.view(stored(a_record(1, 1e-4, 0.90), a_record(4, 3e-4, 0.89), a_record(8, 2e-4, 0.95)))
     assert view.figures is not None
-    (axis,) = view.figures(False)["measured"].axes
+    (axis,) = view.figures(False)["measured-qnn-infer"].axes
     marks = [line for line in axis.lines if line.get_marker() == "o"]
     faces = {float(line.get_xdata()[0]): line.get_markerfacecolor() == figures.INK[False]["face"] for line in marks}
     assert faces == {1e-4: False, 3e-4: True, 2e-4: False}
@@ -192,8 +201,8 @@ def test_colours_follow_the_order_of_bits_and_each_workload_has_a_panel():
     )
     assert view.figures is not None
     drawn = view.figures(False)
-    assert list(drawn) == ["measured-1", "modelled-1", "measured-2", "modelled-2"]
-    infer, trained = (drawn[f"measured-{number}"] for number in (1, 2))
+    assert list(drawn) == ["measured-qnn-infer", "modelled-qnn-infer", "measured-qnn-train", "modelled-qnn-train"]
+    infer, trained = (drawn[f"measured-{name}"] for name in ("qnn-infer", "qnn-train"))
     assert [one.axes[0].get_title() for one in (infer, trained)] == ["Measured, qnn-infer", "Measured, qnn-train"]
     assert [text.get_text() for text in infer.legends[0].texts] == ["2", "8", "32", "frontier"]
     colours = {
@@ -237,13 +246,13 @@ def test_ten_thousand_points_are_thinned_but_for_the_frontier_and_the_rest_is_to
     table = view.frame()
     assert len(table) == 20_000
     assert f"The table lists {MOST_ROWS} of 20,000 points; the data has all of them." in view.notes
-    assert any("of 10,000 points are drawn in measured, without intervals" in note for note in view.notes)
+    assert any("of 10,000 points are drawn in measured-qnn-infer, without intervals" in note for note in view.notes)
     best = [one for one in points(stored(*records)) if one.kind == "measured"]
     shown = {one.record["id"] for one in frontier_figure.drawn(best)}
     assert {one.record["id"] for one in best if one.on_frontier} <= shown
     assert len(shown) < 1200
     assert view.figures is not None
-    path = figures.save(view.figures(False)["measured"], tmp_path / "a.svg")
+    path = figures.save(view.figures(False)["measured-qnn-infer"], tmp_path / "a.svg")
     assert path.stat().st_size < 400_000
 
 
@@ -252,7 +261,7 @@ def test_a_frontier_of_ten_thousand_points_is_drawn_as_its_outline():
     view = frontier.view(stored(*records))
     assert view.frame()["on_frontier"].all()
     assert view.figures is not None
-    (axis,) = view.figures(False)["measured"].axes
+    (axis,) = view.figures(False)["measured-qnn-infer"].axes
     assert sum(len(line.get_xdata()) for line in axis.lines) < 2000
 
 
@@ -279,12 +288,12 @@ def test_names_with_markup_are_plain_text_in_the_figure():
     assert "12 of 20 panels are drawn; the data has all points." in view.notes
     for figure in drawn.values():
         figure.draw_without_rendering()
-    assert HOSTILE in drawn["measured-1"].axes[0].get_title().replace("\n", " ")
+    assert HOSTILE in next(iter(drawn.values())).axes[0].get_title().replace("\n", " ")
 
 
 def test_the_alternative_text_names_the_frontier():
     view = frontier.view(stored(a_record(1, 1e-4, 0.90), a_record(8, 2e-4, 0.95)))
-    assert view.alts["measured"] == (
+    assert view.alts["measured-qnn-infer"] == (
         "Measured: accuracy against measured joules per sample, 2 points, 100 µJ to 200 µJ, 90.00 % to 95.00 %. "
         "On the frontier by their values: 1 of qnn-infer (100 µJ, 90.00 %), 8 of qnn-infer (200 µJ, 95.00 %)."
     )

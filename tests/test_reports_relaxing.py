@@ -98,7 +98,51 @@ def test_one_phase_reaches_to_the_longest_and_different_ones_are_not_shaded():
     assert one.last == 5
     mixed = stored(a_record(), a_record(0.01, told=NUDGED))
     assert relaxation.spans(mixed) == []
-    assert any("Phases are not shaded" in note for note in relaxing.view(mixed).notes)
+    assert any(note.startswith("Phases differ and are not shaded") for note in relaxing.view(mixed).notes)
+
+
+def test_where_phases_differ_an_upright_in_the_colour_of_its_curve_is_where_the_next_one_begins():
+    later = SWEEPS | {"phase": ["free", "free", "nudged", "nudged"]}
+    view = relaxing.view(stored(a_record(told=NUDGED), a_record(0.01, told=later)))
+    figure = drawn(view)["measured-so-far"]
+    (axis,) = figure.axes
+    curves = {line.get_color(): list(line.get_ydata()) for line in axis.lines if len(line.get_xdata()) == 4}
+    uprights = [line for line in axis.lines if line.get_marker() == "|"]
+    assert [list(one.get_xdata()) for one in uprights] == [[3.5], [2.5]]
+    for one, (before, after) in zip(uprights, ((2, 3), (1, 2)), strict=True):
+        (height,) = one.get_ydata()
+        own = curves[one.get_color()]
+        assert own[before] < height < own[after]
+    assert [text.get_text() for text in figure.legends[0].texts][-1] == "free → nudged"
+    assert len({one.get_color() for one in uprights}) == 2
+    shaded = drawn(relaxing.view(stored(a_record(told=NUDGED), a_record(0.01, told=NUDGED))))["measured-so-far"]
+    assert not [line for line in shaded.axes[0].lines if line.get_marker() == "|"]
+
+
+def test_of_more_than_three_relaxations_the_median_residual_alone_is_drawn_and_it_is_said():
+    def shown(count: int) -> tuple[int, View]:
+        records = [a_record(0.1**n, id=f"r{n}", parameters={"tolerance": 0.1**n}) for n in range(1, 1 + count)]
+        view = relaxing.view(stored(*records))
+        return len(drawn(view)["residual"].axes[0].lines), view
+
+    lines, view = shown(3)
+    assert lines == 6
+    assert not any("median residual" in note for note in view.notes)
+    lines, view = shown(4)
+    assert lines == 4
+    assert "Of 4 relaxations the median residual is drawn; the data has the largest." in view.notes
+    assert view.alts["residual"].startswith("Median residual (RMS change) against sweep, 4 curves")
+
+
+def test_marks_of_a_long_curve_are_few_and_those_of_two_curves_stand_apart():
+    sweeps = list(range(1, 61))
+    long = {name: [1 / n for n in sweeps] for name in relaxation.NEEDED} | {"sweep": sweeps, "seconds": sweeps}
+    records = [a_record(one, id=f"r{one}", told=long, parameters={"tolerance": one}) for one in (0.1, 0.01)]
+    (axis,) = drawn(relaxing.view(stored(*records)))["residual"].axes
+    marked = [set(sweeps[slice(line.get_markevery()[0], None, line.get_markevery()[1])]) for line in axis.lines
+              if line.get_linestyle() == "-"]  # fmt: skip
+    assert [len(one) for one in marked] == [5, 5]
+    assert not marked[0] & marked[1]
 
 
 def test_a_list_of_phases_of_another_length_is_left_alone():
@@ -191,13 +235,13 @@ def test_machines_and_kinds_have_panels_of_their_own(dark: bool):
     assert panels["residual-2"].axes[0].get_title() == "Residual, another"
 
 
-def test_of_ten_thousand_relaxations_eight_are_drawn_evenly_and_the_rest_is_told(tmp_path: Path):
+def test_of_ten_thousand_relaxations_six_are_drawn_evenly_and_the_rest_is_told(tmp_path: Path):
     records = [a_record(1e-6 * (1 + n), id=f"r{n}", parameters={"tolerance": 1e-6 * (1 + n)}) for n in range(10_000)]
     view = relaxing.view(stored(*records))
-    assert "8 of 10,000 relaxations are drawn, evenly from their order." in view.notes
+    assert "6 of 10,000 relaxations are drawn, evenly from their order." in view.notes
     assert len(view.frame()) == 100_000
     panels = drawn(view)
-    assert len([line for line in panels["residual"].axes[0].lines if line.get_linestyle() == "-"]) == 8
+    assert len([line for line in panels["residual"].axes[0].lines if line.get_linestyle() == "-"]) == 6
     (line,) = panels["measured-tolerance"].axes[0].lines
     assert len(line.get_xdata()) < 1000
     for name, figure in panels.items():

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from energybench.reports import html_tokens, single_pages
-from energybench.reports.single_file import single
+from energybench.reports import compact, html_tokens, single_pages
+from energybench.reports.ledger import Ledger
+from energybench.reports.single_file import check, single
+from energybench.reports.site_builder import SiteError
 
 CHROMIUM = Path("/usr/bin/chromium")
 needs_chromium = pytest.mark.skipif(
@@ -148,9 +150,9 @@ def test_links_to_other_hosts_stay_and_what_is_outside_of_the_site_is_no_link(te
 
 def test_pictures_are_data_and_links_to_them_lead_to_where_they_are(text: str, site: Path) -> None:
     read = Read(text)
-    encoded = base64.b64encode((site / "figures" / "a.svg").read_bytes()).decode()
-    assert read.all("img", "src") == [f"data:image/svg+xml;base64,{encoded}"] * 2
-    assert read.all("source", "srcset")[0].startswith("data:image/svg+xml;base64,")
+    held = compact.svg_url((site / "figures" / "a.svg").read_text(encoding="utf-8"))
+    assert read.all("img", "src") == [held] * 2
+    assert read.all("source", "srcset")[0].startswith("data:image/svg+xml,%3Csvg%20")
     assert read.all("img", "alt") == ['a "picture" of <a>', "again"]
     assert read.all("img", "id") == ["workload-a--picture-1"]
     assert '<a href="#workload-a--picture-1">picture</a>' in text
@@ -223,6 +225,58 @@ def test_pages_that_are_too_many_are_counted_and_links_to_them_are_none(site: Pa
     assert list(found.pages) == ["index.html", "workload-a.html"]
     assert "glossary.html" in found.left_out
     assert 'href="glossary' not in single_pages.section(found.pages["index.html"], found)
+
+
+@pytest.mark.parametrize("name", ["index.html", "workload-a.html", "figures/a.svg"])
+def test_a_file_of_a_site_is_never_written_over(site: Path, tmp_path: Path, name: str) -> None:
+    ledger = Ledger(site)
+    for file in ("index.html", "workload-a.html", "figures/a.svg"):
+        ledger.page(file, (site / file).read_text(encoding="utf-8"))
+    ledger.close()
+    before = (site / name).read_bytes()
+    for made_from in (site, tmp_path / "another"):
+        with pytest.raises(SiteError, match=r"is a file of the site itself; name another file with --single-file"):
+            check(made_from, site / name)
+    with pytest.raises(SiteError, match="is a file of the site itself"):
+        single(site, site / name)
+    assert (site / name).read_bytes() == before
+
+
+def test_the_front_page_of_a_site_that_is_not_built_yet_is_refused_as_well(tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match="is a file of the site itself"):
+        check(tmp_path / "new", tmp_path / "new" / "index.html")
+
+
+def test_what_energybench_did_not_write_stays_as_it_is(site: Path, tmp_path: Path) -> None:
+    for name, content in (("thesis.html", "<p>mine</p>"), ("photo.png", b"\x89PNG\xff")):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(SiteError, match=rf"{name} was not written by energybench; name another file"):
+            single(site, path)
+        assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SiteError, match="is no file"):
+        single(site, tmp_path)
+    (tmp_path / "empty.html").touch()
+    assert single(site, tmp_path / "empty.html").stat().st_size > 0
+
+
+def test_an_earlier_file_is_replaced_whole_or_not_at_all(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = single(site, tmp_path / "report.html")
+    before = output.read_bytes()
+    (site / "glossary.html").write_text(page("Glossary", "<p>other words</p>"))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            single(site, output)
+    assert output.read_bytes() == before
+    assert sorted(tmp_path.glob(".*")) == []
+    assert b"other words" in single(site, output).read_bytes()
 
 
 def test_a_folder_that_is_no_site_is_an_error(tmp_path: Path) -> None:

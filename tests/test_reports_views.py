@@ -23,9 +23,10 @@ from energybench.gating.rules import Rules
 from energybench.gating.series import Floor, Key, Side
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.record import parse
-from energybench.reports import frames, pages
+from energybench.reports import commits, frames, labels, pages
 from energybench.reports.frames import Stored
 from energybench.reports.ledger import Ledger
+from energybench.reports.numbers import Shown
 from energybench.reports.views import (
     breakdown,
     ceilings,
@@ -42,7 +43,6 @@ from energybench.reports.views import (
     power,
     relaxing,
     roofline,
-    row_names,
     scorecard,
     tradeoff,
     trend,
@@ -51,7 +51,7 @@ from energybench.reports.views import (
 )
 from energybench.reports.views.scatter import Spot
 from energybench.reports.views.seen import Seen
-from energybench.reports.views.view import MOST_ROWS, Link, View, key_names, names
+from energybench.reports.views.view import MOST_ROWS, Link, Said, View, key_names, names
 from energybench.reports.views.writing import write
 from energybench.store import Stored as Kept
 
@@ -375,6 +375,18 @@ def test_watts_of_different_kinds_have_a_panel_each():
     assert list(view.figures(False)) == ["1-measured", "2-simulated"]
 
 
+def test_a_commit_lists_as_many_series_as_a_page_shows_and_tells_how_many_there_are():
+    now = Shown(text="1.00 J", interval="", provenance="measured", value=1.0)
+    rows = [
+        commits.Row(name=f"s{n}", page="x", now=now, before=now if n < 2500 else None, difference="", size=0.0)
+        for n in range(3000)
+    ]
+    told = commits._parted(rows)
+    assert (len(told["rows"]), told["row_count"]) == (commits.MOST_SERIES, 2500)
+    assert (len(told["begun"]), told["begun_count"]) == (commits.MOST_SERIES, 500)
+    assert told["rows"] == rows[: commits.MOST_SERIES]
+
+
 def test_only_the_newest_traces_are_drawn_and_the_others_counted():
     records = [traced([[0, 0.1, "gpu.0", 5.0]], name=f"r{n}", parameters={"bits": n}) for n in range(9)]
     view = power.view(kept(*records))
@@ -446,9 +458,12 @@ def test_regressions_come_first_and_the_surest_first_among_them():
 
 def test_what_did_not_move_is_folded_away():
     view = scorecard.view(judgement(verdict(1, "pass", 0.001), verdict(2, "regression", 0.2, low=0.1, high=0.3)))
-    assert [row[1] for row in view.table.rows] == ["worse"]
+    assert [row[1] for row in view.table.rows] == [Said(text="worse", certain=True)]
     assert [row[1] for row in view.table.folded] == ["pass"]
-    assert "regression; 1 worse, 1 pass." in view.answers
+    assert view.told == (
+        "new against old: 1 series is worse: joules of w, n 2, +20 %.",
+        "1 did not move beyond its margin.",
+    )
     assert view.figures is not None
     (axis,) = view.figures(False)["measured-share"].axes
     assert [text.get_text() for text in axis.texts] == ["worse · joules of w, n 2"]
@@ -468,7 +483,7 @@ def test_a_point_that_head_did_not_measure_at_all_is_one_row_after_what_moved():
         ("w, n 2", "not measured", "none of its 3 series: new has no such series"),
     ]
     assert len(view.frame()) == 5
-    assert "4 not measured" in view.answers
+    assert "4 were not measured at new." in view.told
 
 
 def test_an_exact_change_weighs_what_it_is_of_its_margin_or_of_5_percent():
@@ -621,7 +636,7 @@ def test_of_many_series_twelve_are_drawn_and_the_rest_counted(library):
     view = trend.view(Seen(library(*records)))
     assert view.figures is not None
     assert len(view.figures(False)) == drawing.MOST_DRAWN
-    assert any(note.startswith("12 of ") and "those that changed first" in note for note in view.notes)
+    assert any(note.startswith("12 of ") and "the first ones of the table" in note for note in view.notes)
 
 
 def test_ten_thousand_commits_are_drawn_as_their_outline():
@@ -697,7 +712,7 @@ def test_only_parameters_that_vary_are_in_a_name():
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end():
-    text = row_names.shortened("a" * 40 + "b" * 40, 21)
+    text = labels.shortened("a" * 40 + "b" * 40, 21)
     assert text == "a" * 10 + "…" + "b" * 10
 
 

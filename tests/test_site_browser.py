@@ -344,7 +344,7 @@ def test_a_trend_tells_commit_value_interval_and_change_under_the_mouse(show):
     hover(page, drawn, 6.6 / 12.2)  # the seventh of twelve commits; 0.6 of one is left free at either end
     words = drawn.locator(".readout").inner_text()
     told = (
-        r"[0-9a-f]{10} · [\d-]{10} · Change number 6 <b>: 260 µJ \([\d.]+ to [\d.]+ µJ\); level \d+ µJ; changed: \+30 %"
+        r"[0-9a-f]{8} · [\d-]{10} · Change number 6 <b>: 260 µJ \([\d.]+ to [\d.]+ µJ\); level \d+ µJ; changed: \+30 %"
     )
     assert re.match(told, words), words
     hover(page, drawn, 3.6 / 12.2)
@@ -572,6 +572,83 @@ def test_on_paper_a_dark_page_is_light_without_navigation_and_with_everything_op
         assert page.locator(hidden).first.is_hidden(), hidden
     assert page.locator(".chart img").is_visible()
     until(page, "!document.querySelector('.chart img').currentSrc.endsWith('-dark.svg')")
+
+
+WORDS_BROKEN = """cells => cells.flatMap((cell) => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  const broken = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    for (const found of node.data.matchAll(/[A-Za-z0-9]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, found.index);
+      range.setEnd(node, found.index + found[0].length);
+      if (new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size > 1) broken.push(found[0]);
+    }
+  }
+  return broken;
+})"""
+
+
+@pytest.mark.parametrize(
+    "name", ["view-scorecard.html", "view-frontier.html", "view-changes.html", "view-relaxation.html"]
+)
+def test_at_a_desk_no_word_of_a_cell_is_broken(show, name):
+    page = show(name)
+    assert page.locator("table.points td").count() > 5
+    assert page.locator("table.points td").evaluate_all(WORDS_BROKEN) == []
+    narrow = "cells => { for (const one of cells) one.style.cssText = 'overflow-wrap: anywhere; max-width: 1rem'; }"
+    page.locator("table.points td").evaluate_all(narrow)
+    page.locator("table.points").first.evaluate(
+        "one => { one.style.tableLayout = 'fixed'; one.style.width = '10rem'; }"
+    )
+    assert page.locator("table.points td").evaluate_all(WORDS_BROKEN) != []
+
+
+def test_on_paper_names_are_whole_and_an_interval_is_no_larger_than_its_value(show):
+    page = show("view-frontier.html")
+    page.evaluate("""() => {
+      const tags = ["table", "tbody", "tr", "th", "a"];
+      const [table, body, row, cell, link] = tags.map((tag) => document.createElement(tag));
+      link.textContent = "word ".repeat(400) + "end";
+      link.id = "long";
+      cell.append(link);
+      row.append(cell);
+      body.append(row);
+      table.append(body);
+      document.querySelector("main").prepend(table);
+    }""")
+    name = page.locator("#long")
+    cut = "one => one.scrollHeight > one.clientHeight + 1 && getComputedStyle(one).overflow === 'hidden'"
+    assert name.evaluate(cut)
+    page.emulate_media(media="print")
+    assert not name.evaluate(cut)
+    size = "one => parseFloat(getComputedStyle(one).fontSize)"
+    cell = page.locator("td:has(.interval):has(.value)").first
+    assert cell.locator(".interval").first.evaluate(size) < cell.locator(".value").first.evaluate(size)
+
+
+def test_the_key_of_the_filter_is_not_lost_where_it_comes_before_the_filter(site, context):
+    page = context().new_page()
+    press = "document.dispatchEvent(new KeyboardEvent('keydown', {key: '/', bubbles: true, cancelable: true}))"
+    page.add_init_script(f"addEventListener('DOMContentLoaded', () => {{ window.early = !{press}; }})")
+    page.goto((site / "view-frontier.html").as_uri())
+    expect(page.get_by_role("searchbox").first).to_be_focused()
+    assert page.evaluate("window.early")
+
+
+def test_panels_of_very_different_heights_leave_no_large_gaps(show):
+    page = show("view-breakdown.html")
+    page.locator(".panels").first.evaluate("""one => {
+      one.className = "panels packed";
+      one.replaceChildren(...[600, 560, 180, 180, 180].map((height) => {
+        const picture = document.createElement("picture");
+        const image = document.createElement("img");
+        image.style.height = `${height}px`;
+        picture.append(image);
+        return picture;
+      }));
+    }""")
+    assert page.locator(".panels").first.bounding_box()["height"] < 700
 
 
 def test_forced_colours_leave_charts_and_buttons(show):

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from energybench import terminal
+from energybench._commands import results
 
 OVERRIDE = "ab\u202edc"
 
@@ -56,3 +57,26 @@ def test_a_style_of_our_own_stays() -> None:
 def test_a_line_for_people_is_one_line_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.say("left out \x1b[2J\nenergybench: pass")
     assert capsys.readouterr().err == "energybench: left out \\x1b[2J energybench: pass\n"
+
+
+def a_result(number: int) -> dict[str, object]:
+    joules = {"value": 1e-3, "unit": "J", "provenance": "measured"}
+    return {
+        "workload": {"name": "w"},
+        "parameters": {"batch": number},
+        "results": {"joules_per_sample": joules},
+    }
+
+
+def test_a_long_table_ends_with_how_many_more_there_are() -> None:
+    drawn = results.workload_table("w", [a_result(number) for number in range(3000)], results.MOST_ROWS)
+    lines = printed(drawn, width=120).splitlines()
+    assert drawn.row_count == results.MOST_ROWS == 40
+    assert any("… and 2,960 more points; the data of the site has all of them" in line for line in lines)
+    assert len(lines) < 60
+
+
+def test_a_table_that_is_short_enough_says_nothing_of_more() -> None:
+    drawn = results.workload_table("w", [a_result(number) for number in range(40)], results.MOST_ROWS)
+    assert "more" not in printed(drawn, width=120)
+    assert results.workload_table("w", [a_result(number) for number in range(41)]).row_count == 41

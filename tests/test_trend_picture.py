@@ -44,18 +44,18 @@ def test_ticks_have_units_and_tell_values_apart_and_commits_are_named() -> None:
     _, texts = read(a_curve([2.000e-4, 2.004e-4, 2.008e-4]))
     ticks = [text for text in texts if text.endswith(" µJ")]
     assert len(ticks) == len(set(ticks)) >= 3
-    assert {COMMITS[0][:7], COMMITS[2][:7], "commits"} <= set(texts)
+    assert {COMMITS[0][:8], COMMITS[2][:8], "commits"} <= set(texts)
 
 
 def test_a_change_is_marked_and_named_and_names_do_not_cover_one_another() -> None:
-    def change(place: int, direction: str) -> Any:
-        commit = Commit(hash=COMMITS[place])
-        return SimpleNamespace(commit=commit, change=0.3, direction=direction, absolute=False, unit="J")
+    def change(place: int, direction: str, word: str = "") -> Any:
+        told = {"direction": direction, "word": word or direction, "certain": not word}
+        return SimpleNamespace(commit=Commit(hash=COMMITS[place]), change=0.3, absolute=False, unit="J", **told)
 
-    changes = (change(1, "worse"), change(2, "worse"), change(9, "better"))
+    changes = (change(1, "worse"), change(2, "worse"), change(8, "worse", "perhaps worse"), change(9, "better"))
     tree, texts = read(a_curve([1e-4 * (1 + n) for n in range(10)], changes=changes))
     drawn = [one.get("class") for one in tree.iter("path") if (one.get("class") or "").startswith("change")]
-    assert sorted(map(str, drawn)) == ["change better", "change worse", "change worse"]
+    assert sorted(map(str, drawn)) == ["change better", "change perhaps", "change worse", "change worse"]
     assert [text for text in texts if "+30 %" in text] == ["+30 % better", "+30 % worse"]
 
 

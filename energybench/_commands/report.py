@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from energybench._commands.results import target_table, workload_table
+from energybench._commands.results import MOST_ROWS, target_table, workload_table
 from energybench.config import Settings
 from energybench.reports import frames
 from energybench.terminal import console, say
@@ -43,7 +43,7 @@ class Wanted:
 def build(settings: Settings, wanted: Wanted | None = None) -> int:
     """Write the site, then print its path and the tables that are on it; serve it where that was asked for."""
     wanted = wanted or Wanted()
-    where = _places(settings)
+    where = places_of(settings)
     if wanted.serve:
         return _serve(settings, where, wanted)
     found = build_once(settings, where, wanted)
@@ -62,7 +62,7 @@ def build(settings: Settings, wanted: Wanted | None = None) -> int:
     return 0
 
 
-def _places(settings: Settings) -> "Places":
+def places_of(settings: Settings) -> "Places":
     """Where the evidence is; only the default folder may be missing, for nothing may have been run yet."""
     from energybench.reports.evidence import places
 
@@ -81,6 +81,8 @@ def build_once(settings: Settings, where: "Places", wanted: Wanted) -> frames.Fo
     gc.set_threshold(50_000, 50, 50)
     about = About(title=settings.title, authors=settings.authors, address=settings.address)
     with _progress() as tell:
+        if wanted.single_file:
+            single_file.check(settings.site, wanted.single_file)
         evidence = Evidence(where, base=wanted.base, head=wanted.head, workers=os.cpu_count() or 1)
         evidence.check()
         site_builder.write(evidence, settings.site, about=about, fresh=wanted.fresh, wait=wanted.serve, say=tell)
@@ -124,7 +126,7 @@ def _tables(groups: Sequence[Sequence[frames.Stored]]) -> "list[Table]":
         on = f" on {frames.title(records[-1])}" if several else ""
         if "target" in records[0]:
             data = frames.shown(frames.data_name(records[0]))
-            tables.append(target_table(f"{f', {data}' if data else ''}{on}", records))
+            tables.append(target_table(f"{f', {data}' if data else ''}{on}", records, MOST_ROWS))
         else:
-            tables.append(workload_table(f"{records[0]['workload']['name']}{on}", records))
+            tables.append(workload_table(f"{records[0]['workload']['name']}{on}", records, MOST_ROWS))
     return tables

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 JOULES = ("joules", "estimated_joules")
 BYTES = ("dram_bytes", "operand_bytes")
 NETWORK = ("payload_bytes", "tcp_bytes", "wire_bytes")
+MOST_ROWS = 40
+"""Of a table of a report on a terminal; the site's data has every point."""
 
 
 def result_tables(records: Sequence[Mapping[str, Any]]) -> "list[Table]":
@@ -27,13 +29,20 @@ def result_tables(records: Sequence[Mapping[str, Any]]) -> "list[Table]":
     return tables + [target_table("", [one for one in trained if one["target"]["accuracy"] == goal]) for goal in goals]
 
 
-def target_table(where: str, records: Sequence[Mapping[str, Any]]) -> "Table":
-    """What it took to an accuracy: a row a point, of any workload; `where` is said after the accuracy."""
+def target_table(where: str, records: Sequence[Mapping[str, Any]], most: int | None = None) -> "Table":
+    """What it took to an accuracy: a row a point, of any workload.
+
+    Args:
+        where: said after the accuracy.
+        records: of the points.
+        most: rows at most, and below them how many more there are; None for all.
+    """
     shown = [_without_target(one["parameters"]) for one in records]
     shared = _shared(shown)
     title = f"to {share(records[0]['target']['accuracy'])} accuracy{where}" + (f" ({_text(shared)})" if shared else "")
     drawn = table("workload", "parameters", "energy", "modelled", "bytes", "passes", "accuracy", "time", title=title)
-    for record, parameters in zip(records, shown, strict=True):
+    _told_left(drawn, records, most)
+    for record, parameters in list(zip(records, shown, strict=True))[:most]:
         results = record["results"]
         drawn.add_row(
             record["workload"]["name"],
@@ -66,14 +75,15 @@ def _passes(results: Mapping[str, Any], target: Mapping[str, Any]) -> str:
     return f"{passes['value']:.3g}{interval}{f', reached by {_reached(target)}' if missed else ''}"
 
 
-def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
-    """One table, headed by `name` and by what its points share."""
+def workload_table(name: str, records: Sequence[Mapping[str, Any]], most: int | None = None) -> "Table":
+    """One table, headed by `name` and by what its points share; of `most` rows, as that of a target."""
     shared = _shared([one["parameters"] for one in records])
     title = f"{name}, per sample" + (f" ({_text(shared)})" if shared else "")
     talking = any(f"{kind}_per_step" in one["results"] for kind in NETWORK for one in records)
     network = ["network, a step and node"] if talking else []
     drawn = table("parameters", "energy", "modelled", "bytes", *network, "accuracy", "time", title=title)
-    for record in sorted(records, key=_by_parameters):
+    _told_left(drawn, records, most)
+    for record in sorted(records, key=_by_parameters)[:most]:
         results = record["results"]
         drawn.add_row(
             _text({key: value for key, value in record["parameters"].items() if key not in shared}),
@@ -85,6 +95,14 @@ def workload_table(name: str, records: Sequence[Mapping[str, Any]]) -> "Table":
             _value(results["seconds_per_sample"], "s") if "seconds_per_sample" in results else "–",
         )
     return drawn
+
+
+def _told_left(drawn: "Table", records: Sequence[Mapping[str, Any]], most: int | None) -> None:
+    """Below a table, how many points it leaves out."""
+    if most is not None and len(records) > most:
+        left = len(records) - most
+        drawn.caption = f"… and {left:,} more point{'s' if left > 1 else ''}; the data of the site has all of them"
+        drawn.caption_justify = "left"
 
 
 def _by_parameters(record: Mapping[str, Any]) -> list[tuple[bool, Any]]:

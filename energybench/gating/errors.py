@@ -20,4 +20,4 @@ def error_of_samples(samples: Sequence[float]) -> float | None:
         return None
     mean = math.fsum(samples) / count
     # `statistics.stdev` works in fractions: exact, and too slow for the windows of a long history.
-    return math.sqrt(math.fsum([(one - mean) ** 2 for one in samples]) / (count - 1) / count)
+    return math.hypot(*(one - mean for one in samples)) / math.sqrt((count - 1) * count)

@@ -1,6 +1,7 @@
 """Records to series: each record is one round of every metric that is judged."""
 
 import datetime as dt
+import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from energybench.gating.series import Gap, Key, Round, Scalar, Series, Trouble
 from energybench.record import Metric, Record
 from energybench.store import Stored
 
+HASH = re.compile("[0-9a-f]{6,64}")
 Z = 1.96
 """Of the interval that a record gives an accuracy."""
 JOULES = "joules_per_sample"
@@ -137,9 +139,9 @@ def commit_of(record: Record) -> str | None:
 
 
 def commit_in(machine: Mapping[str, Any]) -> str | None:
-    """The same, from what a record says of its machine."""
+    """The same, from what a record says of its machine; what is no hash names no commit."""
     git = machine.get("git")
-    if not isinstance(git, dict) or git.get("dirty") or not isinstance(git.get("commit"), str):
+    if not isinstance(git, dict) or git.get("dirty") or not HASH.fullmatch(str(git.get("commit", ""))):
         return None
     return str(git["commit"])
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from energybench.asv_configuration import NAMES, ConfigurationError, loaded
-from energybench.store import DEFAULT_RECORDS, records_folder
+from energybench.store import DEFAULT_RECORDS, OF_AN_ENVIRONMENT, records_folder
 
 OURS = DEFAULT_RECORDS.parts[0]
-OF_AN_ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
 NEVER = (".git", "node_modules", "__pycache__")
 WRITTEN_ELSEWHERE = {"env_dir": "env", "html_dir": "html"}
 """asv's folders that hold no results, and their names where a configuration does not tell."""

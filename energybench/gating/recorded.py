@@ -70,6 +70,7 @@ class Recorded:
         brief: what is at hand of it, in the plain values of the whole record.
         digest: SHA-256 of the whole record, as `digest_of` has it.
         judged: what the gate made of it.
+        traced: whether it has a power trace.
     """
 
     def __init__(self, path: Path, known: Known) -> None:
@@ -80,6 +81,7 @@ class Recorded:
             # Millions of these words live to the end.
             result["unit"], result["provenance"] = sys.intern(result["unit"]), sys.intern(result["provenance"])
         self.digest: str = own["digest"]
+        self.traced: bool = own["traced"]
         self.brief: Mapping[str, Any] = {
             **own["brief"],
             **dict(zip(SHARED, shared, strict=True)),
@@ -222,7 +224,13 @@ def summary(record: Record, values: Mapping[str, Any]) -> tuple[dict[str, Any], 
     read_domains = _read(domains)
     missing = {name: one for name, one in domains.items() if name not in read_domains}
     contexts = [from_records.context_of(record, one) for one in series]
-    own = {"digest": digest_of(values), "brief": brief, "domains": read_domains, "judged": judged}
+    own = {
+        "digest": digest_of(values),
+        "brief": brief,
+        "domains": read_domains,
+        "judged": judged,
+        "traced": "trace" in values,
+    }
     return own, [*(values.get(name, {}) for name in SHARED), missing, list(map(_described, series)), contexts]
 
 

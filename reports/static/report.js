@@ -214,6 +214,7 @@
     });
     state.output = make("output", { "aria-live": "polite" });
     const caption = make("span", { className: "sr" }, `: ${state.table.caption?.textContent.trim() ?? ""}`);
+    if (awaited) requestAnimationFrame(() => (awaited &&= !toFilter()));
     const label = make("label", {}, make("span", {}, "Filter rows", caption), input);
     if (!document.querySelector("input[type=search]")) label.append(make("kbd", { title: "This key comes here" }, "/"));
     return [label, state.output];
@@ -258,13 +259,20 @@
     arrange(state);
   }
 
+  let awaited = false; // whether the key was pressed before there was a filter
+  let settingUp = true;
+
+  function toFilter() {
+    const first = [...document.querySelectorAll(".tools input[type=search]")].find((input) => input.checkVisibility());
+    first?.focus();
+    return Boolean(first);
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest?.("input, textarea, select, [contenteditable]")) return;
-    const first = [...document.querySelectorAll(".tools input[type=search]")].find((input) => input.checkVisibility());
-    if (!first) return;
-    event.preventDefault();
-    first.focus();
+    awaited = !toFilter() && settingUp;
+    if (awaited || document.activeElement?.type === "search") event.preventDefault();
   });
 
   // ------------------------------------------------------------------ charts
@@ -333,7 +341,7 @@
       return `${quantity(payload.x[at], "s")}${band ? `, ${band.label}${band.throttled ? ", throttled" : ""}` : ""}`;
     },
     values: (payload, found) => payload.lines.flatMap((line, place) => (found[place] === undefined ? [] : `${line.label} ${quantity(found[place], payload.unit)}`)).join(", "),
-    axis: (payload) => ({ values: (u, splits, _a, _s, step) => ticks(splits, "s", step), space: 80, label: "seconds, windows end to end" }),
+    axis: (payload) => ({ values: (u, splits, _a, _s, step) => ticks(splits, "s", step), space: 80, label: "time, windows end to end" }),
     series: ({ lines }, ink) =>
       lines.map((line, place) => ({ label: line.label, stroke: ink.lines[place % 8], width: 1.6, dash: DASHES[place % 8], points: { size: 4, width: 1 } })),
     under: drawBands,
@@ -831,7 +839,8 @@
   function start() {
     themeButtons();
     const tables = [...document.querySelectorAll("table.points")];
-    inTurn([...tables.map((table) => () => setUpTable(table)), charts]);
+    const ready = () => (settingUp = awaited = false);
+    inTurn([...tables.map((table) => () => setUpTable(table)), () => requestAnimationFrame(() => requestAnimationFrame(ready)), charts]);
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -39,7 +39,7 @@ def views(stored: Sequence[Stored], seen: Seen | None = None) -> list[View]:
         frontier.view(newest),
         tradeoff.view(newest),
         breakdown.view(newest),
-        power.view(newest),
+        power.view(stored),
         roofline.view(newest),
         communication.view(newest),
         relaxing.view(newest),

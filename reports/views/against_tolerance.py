@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from energybench.reports.bits import settings
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
+from energybench.reports.labels import shortened
 from energybench.reports.numbers import bounds, quantity
 from energybench.reports.plotting import LINES, colours, legend, logarithmic, panel_axes, tick, widened
 from energybench.reports.views.drawing import MOST_DRAWN, ends, outline
 from energybench.reports.views.pictures import Picture
-from energybench.reports.views.row_names import shortened
 from energybench.reports.views.settling import tolerance_of
 from energybench.reports.views.view import joules_of
 

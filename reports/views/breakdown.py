@@ -4,28 +4,46 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from energybench.reports import origins
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import quantity, stated
+from energybench.reports.labels import shortened
+from energybench.reports.numbers import UNKNOWN, Shown, quantity, stated
 from energybench.reports.plotting import panel_axes
 from energybench.reports.views.drawing import MOST_DRAWN, prefixed, row_fit, rows, spread_out
 from energybench.reports.views.implausible import implausible
 from energybench.reports.views.part_looks import looks_of
 from energybench.reports.views.parts import Bar, Phase, bars, common, gathered, phases
-from energybench.reports.views.row_names import headed, shortened, told_apart
+from energybench.reports.views.row_names import headed, told_apart
 from energybench.reports.views.stacks import stack
 from energybench.reports.views.view import Cell, Table, View, cut, framed, latest, names, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ("record", "machine", "workload", "name", "provenance", "phase", "of", "part", "joules", "watts", "share")
+COLUMNS = (
+    "record",
+    "machine",
+    "workload",
+    "name",
+    "provenance",
+    "phase",
+    "of",
+    "part",
+    "joules",
+    "joules.low",
+    "joules.high",
+    "watts",
+    "share",
+    *origins.COLUMNS,
+)
 CAPTION = (
     "Parts of one bar add up to it, and none contains another. Static is idle power times the time of the "
     "windows, active the rest. Modelled joules have terms of the energy table in place of domains. The number "
-    "above a bar is all of it, with its interval; bars at watts are ±2 standard uncertainties of the counters. A part "
-    "has the same colour and hatch in all panels."
+    "above a bar is all of it, with its interval; parts by domain and bars at watts have ±2 standard uncertainties of "
+    "their counters. A part has the same colour and hatch in all panels."
 )
+PARTS_UNKNOWN = "intervals of the parts not known"
 EMPTY = (
     "No record has joules in parts. Run a workload on a machine with a readable counter (`energybench doctor` tells), "
     "or one that torch runs, whose joules are modelled by term."
@@ -49,7 +67,8 @@ def view(stored: Sequence[Stored]) -> View:
 
     Columns of its data: record, machine, workload, name, provenance; phase (`windows`, `idle before`, `idle after`); of
     (`domains`, `static and active`, `terms`: the parts of one of these add up, those of two overlap); part; joules (a
-    sample, windows only); watts (a mean, domains only); share (of the joules a sample).
+    sample, windows only) with `.low` and `.high` (of domains: ±2 standard uncertainties of the counter); watts (a mean,
+    domains only); share (of the joules a sample); commit and created of the record.
     """
     newest = latest(stored)
     told = [(one.record, name) for one, name in zip(newest, names(newest), strict=True)]
@@ -78,7 +97,14 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows_shown,
         ),
         frame=framed(COLUMNS, data),
-        notes=(*cut_off, *notes, *_without_idle(every), *_below_idle(every), *_implausible(found)),
+        notes=(
+            *cut_off,
+            *notes,
+            *_without_idle(every),
+            *_below_idle(every),
+            *_implausible(found),
+            *origins.origins(record for record, _ in told if any(one is record for _, one, _ in found)),
+        ),
         empty=None if panels else EMPTY,
     )
 
@@ -206,14 +232,28 @@ def _alt(panel: Panel) -> str:
 
 
 def _row(name: str, bar: Bar) -> tuple[Cell, ...]:
-    parts = ", ".join(f"{part} {quantity(joules, 'J')}" for part, joules in bar.parts.items())
-    return name, shown(bar.joules, "J", bar.kind, bar.limits), bar.of, parts
+    energy = shown(bar.joules, "J", bar.kind, bar.limits, otherwise=UNKNOWN)
+    return name, energy, bar.of, _parts_cell(bar)
+
+
+def _parts_cell(bar: Bar) -> Shown:
+    """All parts with their intervals, and what is not known of them, under the badge that they share."""
+    told = []
+    for part, joules in bar.parts.items():
+        number = shown(joules, "J", bar.kind, bar.part_limits.get(part))
+        told.append(f"{part} {number.text}{f' ({number.interval})' if number.interval else ''}")
+    unknown = [part for part in bar.parts if part not in bar.part_limits]
+    said = (
+        "" if not unknown else PARTS_UNKNOWN if len(unknown) == len(bar.parts) else f"of {', '.join(unknown)} {UNKNOWN}"
+    )
+    return Shown(text=", ".join(told), interval=said, provenance=bar.kind)
 
 
 def _data(record: Mapping[str, Any], name: str, bar: Bar) -> list[dict[str, object]]:
     return [
         _who(record, name, bar.kind)
         | {"phase": "windows", "of": bar.of, "part": part, "joules": joules}
+        | dict(zip(("joules.low", "joules.high"), bar.part_limits.get(part, ()), strict=False))
         | ({"share": joules / bar.joules} if bar.joules else {})
         for part, joules in bar.parts.items()
     ]
@@ -233,4 +273,5 @@ def _who(record: Mapping[str, Any], name: str, kind: str) -> dict[str, object]:
         "workload": record["workload"]["name"],
         "name": name,
         "provenance": kind,
+        **origins.columns(record),
     }

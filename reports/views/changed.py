@@ -115,10 +115,18 @@ def _asv_side(commit: str, results: Sequence[Result], tree: Tree, pair: Pair) ->
 
 
 def ordered(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Regressions first, and what moved most in units of its uncertainty first among each kind."""
-    return sorted(
-        verdicts, key=lambda one: (ORDER.index(word(one)), -weight(one), -abs(one.change or 0.0), one.key.label)
-    )
+    """Regressions first; of each kind what moved most in units of its uncertainty, then by what it is of."""
+
+    def order(one: Verdict) -> tuple[object, ...]:
+        rank = importance(one.unit, one.family)
+        return ORDER.index(word(one)), -weight(one), rank, -abs(one.change or 0.0), one.key.label
+
+    return sorted(verdicts, key=order)
+
+
+def importance(unit: str, family: str) -> int:
+    """What comes first where nothing else tells: joules, then seconds, accuracy, and all else."""
+    return 0 if unit == "J" else 1 if unit == "s" else 2 if family == "accuracy" else 3
 
 
 def word(verdict: Verdict) -> str:
@@ -142,12 +150,6 @@ def weight(verdict: Verdict) -> float:
 def folded(verdict: Verdict) -> bool:
     """Whether it is behind a line that opens it: nothing that anyone must do something about."""
     return word(verdict) in FOLDED
-
-
-def counts(verdicts: Sequence[Verdict]) -> Mapping[str, int]:
-    """How many there are of each word, in the order of the words."""
-    words = [word(one) for one in verdicts]
-    return {name: words.count(name) for name in ORDER if name in words}
 
 
 def _side(recorded: Sequence[Recorded], commit: str, machine: str, pair: Pair) -> Side:

@@ -9,6 +9,7 @@ from energybench.reports.views import trend_figure
 from energybench.reports.views.seen import Seen
 from energybench.reports.views.view import (
     Cell,
+    Said,
     Table,
     View,
     changed,
@@ -27,6 +28,7 @@ COLUMNS = (
     "metric",
     "label",
     "direction",
+    "certain",
     "provenance",
     "unit",
     "old",
@@ -41,6 +43,10 @@ COLUMNS = (
     "exact",
 )
 HEADINGS = ("Commit", "Series", "Was it", "Before", "After", "Change")
+CAPTION = (
+    "Changes beyond the margin of their series, the newest commit first. A filled mark is certain: the same work gives "
+    "the same number, or the interval of the change does not hold 0. A hollow one is not"
+)
 QUIET = "No series has changed by more than its margin."
 EMPTY = (
     "There are no results of two commits yet. Run the same workload at another commit with nothing uncommitted, as "
@@ -52,10 +58,10 @@ def view(seen: Seen | None) -> View:
     """The changes of all series, the newest commit first.
 
     Columns of its data: commit (the first with the new level), after (the last measured before it), workload, metric,
-    label (workload, parameters, metric), direction (worse or better, in the metric's own), provenance, unit, old and
-    new (levels), change (new/old - 1, or new - old of an accuracy), each with `.low` and `.high` (95 %, from how values
-    lie about their levels and from their own errors; absent where neither is known); exact (needs no interval: the same
-    work gives the same number).
+    label (workload, parameters, metric), direction (worse or better, in the metric's own), certain (exact, or its
+    interval does not hold 0), provenance, unit, old and new (levels), change (new/old - 1, or new - old of an
+    accuracy), each with `.low` and `.high` (95 %, from how values lie about their levels and from their own errors;
+    absent where neither is known); exact (needs no interval: the same work gives the same number).
     """
     found = seen.found if seen else None
     newest = _newest(found.changes) if found else []
@@ -70,8 +76,9 @@ def view(seen: Seen | None) -> View:
         name="changes",
         title="Changes by commit",
         answers="Which commit made which series worse or better, each in its own direction?",
+        told=counted(newest),
         table=Table(
-            caption="Changes beyond the margin of their series, the newest commit first",
+            caption=CAPTION,
             headings=HEADINGS,
             rows=rows,
         ),
@@ -82,13 +89,31 @@ def view(seen: Seen | None) -> View:
 
 
 def _newest(changes: Sequence[Change]) -> list[Change]:
-    """The newest commit first; of each what got worse before what got better, the largest first."""
+    """The newest commit first; of each what is certain, what got worse before what got better, the largest first."""
     places = {one.commit.hash: place for place, one in enumerate(changes)}
 
-    def order(one: Change) -> tuple[int, bool, float, str]:
-        return -places[one.commit.hash], one.direction == "better", -abs(one.change or 0.0), one.key.label
+    def order(one: Change) -> tuple[object, ...]:
+        size = -abs(one.change or 0.0)
+        return -places[one.commit.hash], not one.certain, one.direction == "better", size, one.key.label
 
     return sorted(changes, key=order)
+
+
+def counted(changes: Sequence[Change]) -> tuple[str, ...]:
+    """`2 worse, 1 better for certain.`, `8 perhaps worse.`; empty without any."""
+    found = [
+        (certain, f"{count:,} {'' if certain else 'perhaps '}{way}")
+        for certain in (True, False)
+        for way in ("worse", "better")
+        if (count := sum((one.certain, one.direction) == (certain, way) for one in changes))
+    ]
+    sure, unsure = (", ".join(text for certain, text in found if certain is kind) for kind in (True, False))
+    return tuple(f"{one}." for one in (f"{sure} for certain" if sure else "", unsure) if one)
+
+
+def said(one: Change, more: str = "") -> Said:
+    """Which way it changed, as far as that is certain."""
+    return Said(text=f"{one.word}{more}", certain=one.certain, better=one.direction == "better")
 
 
 def row(one: Change, name: str, *, page: str | None = None, commit: str | None = None) -> tuple[Cell, ...]:
@@ -108,7 +133,7 @@ def row(one: Change, name: str, *, page: str | None = None, commit: str | None =
         shown(value, unit, one.provenance, bounds, otherwise=otherwise)
         for value, bounds in ((one.old, one.old_bounds), (one.new, one.new_bounds))
     )
-    word = f"{one.direction}, last commit only" if one.last else one.direction
+    word = said(one, ", last commit only" if one.last else "")
     link = linked(f"{one.commit.hash[:8]} {one.commit.subject}".strip(), commit)
     return joined(link, unsure), joined(linked(name, page), lane), word, before, after, _size(one, otherwise)
 
@@ -132,6 +157,7 @@ def _data(one: Change) -> dict[str, object]:
         "metric": one.key.metric,
         "label": one.key.label,
         "direction": one.direction,
+        "certain": one.certain,
         "provenance": one.provenance,
         "unit": one.unit,
         "old": one.old,

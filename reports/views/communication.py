@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, TypeAlias
 
-from energybench.reports import frames, scaling
+from energybench.reports import frames, origins, scaling
 from energybench.reports.flags import MEANINGS
 from energybench.reports.frames import Stored
 from energybench.reports.views import stacks
@@ -50,8 +50,9 @@ def view(stored: Sequence[Stored]) -> View:
     Columns of its data: record, machine, workload, strategy, name (of the curve), nodes; source (`processes` that ran,
     or a `model` of a cluster); provenance of the joules; joules of a node and step with `.low` and `.high`, and of
     these computing, communication (processors) and waiting; wire (joules of it, modelled, in a row of its own for
-    processes); seconds of a step; payload_bytes (counted), tcp_bytes and wire_bytes that a node sends in a step;
-    accuracy (mean of the nodes) with `.low` and `.high`.
+    processes); seconds of a step and tcp_bytes that a node sends in it, each with `.low` and `.high`; payload_bytes
+    (counted) and wire_bytes likewise sent; accuracy (mean of the nodes) with `.low` and `.high`; commit and created of
+    the record.
     """
     groups = _groups(stored)
     panels, notes = _panels(groups)
@@ -78,7 +79,13 @@ def view(stored: Sequence[Stored]) -> View:
             summary=summary(cluster),
         ),
         frame=framed(COLUMNS, [row for _, own in groups for row in data(own)]),
-        notes=(*cut_off, *notes, *_implausible(points), *_flagged(points)),
+        notes=(
+            *cut_off,
+            *notes,
+            *_implausible(points),
+            *_flagged(points),
+            *origins.origins(one.record for one in points),
+        ),
         empty=None if points else EMPTY,
     )
 

@@ -12,6 +12,7 @@ from energybench.gating.level_intervals import error_of_mean, mean_bounds, wider
 from energybench.gating.line import Laid, Row
 from energybench.gating.observed import Observation, Track
 from energybench.history import Change, History
+from energybench.reports.views.changed import importance
 
 
 class Value(NamedTuple):
@@ -70,7 +71,10 @@ class Curve:
 
 
 def curves(laid: Laid, found: History) -> list[Curve]:
-    """The curves of series along their commits: those that changed first, the worse ones before the better."""
+    """The curves of series along their commits: those that changed for certain first, of these those that got worse.
+
+    Among series that did the same those of joules come first, then by how much they changed.
+    """
     line, measured = laid.line, {one.commit for row in laid.rows for one in row.observations}
     places = {name: place for place, name in enumerate(sorted(measured, key=line.rank.__getitem__))}
     changes: dict[object, list[Change]] = {}
@@ -90,9 +94,11 @@ def measured(laid: Laid) -> list[Commit]:
 
 
 def _interest(one: Curve) -> tuple[object, ...]:
-    worse = any(change.direction == "worse" for change in one.changes)
-    joules = one.track.unit != "J"
-    return (not one.changes, not worse, -one.largest, joules, one.track.key.label, sorted(one.lane.items()))
+    certain = [change for change in one.changes if change.certain]
+    worse = any(change.direction == "worse" for change in certain or one.changes)
+    rank = importance(one.track.unit, one.track.family)
+    name = one.track.key.label, sorted(one.lane.items())
+    return (not one.changes, not certain, not worse, rank, -one.largest, *name)
 
 
 def _curve(row: Row, changes: Sequence[Change], places: Mapping[str, int]) -> Curve:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIGNS = {
     "regression": "worse",
     "accepted": "worse, accepted",
-    "suspect": "worse at first sight",
+    "suspect": "perhaps worse",
     "improvement": "better",
 }
 STEEP = 2.0

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from energybench.reports import bits, frames
+from energybench.reports import bits, frames, origins
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import quantity
+from energybench.reports.odd import undrawn
 from energybench.reports.views import frontier_figure
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.frontier_points import ALONE, Point, points, standing_words, workload_of
@@ -21,6 +22,7 @@ from energybench.reports.views.view import (
     joules_of,
     latest,
     machine_name,
+    plain,
     shown,
     without_place,
 )
@@ -37,13 +39,14 @@ COLUMNS = (
     "activation_bits",
     "provenance",
     "joules",
-    "joules_low",
-    "joules_high",
+    "joules.low",
+    "joules.high",
     "accuracy",
-    "accuracy_low",
-    "accuracy_high",
+    "accuracy.low",
+    "accuracy.high",
     "on_frontier",
     "certain",
+    *origins.COLUMNS,
 )
 CAPTION = (
     "Further left takes less energy, further up is more often right; bars are the stated intervals. Each workload, "
@@ -62,24 +65,25 @@ def view(stored: Sequence[Stored]) -> View:
     """The energy–accuracy frontier of the newest record of each point that has a bit-width.
 
     Columns of its data: record, machine, workload, data (set); weight_bits and activation_bits; provenance of the
-    joules; joules (a sample) and accuracy (a share) with joules_low, joules_high, accuracy_low, accuracy_high;
+    joules; joules (a sample) and accuracy (a share), each with `.low` and `.high` (absent where nobody stated them);
     on_frontier (no point of the same workload, data, machine and provenance beats it by its values); certain (whether
-    the intervals, each by itself, leave no other answer).
+    the intervals, each by itself, leave no other answer); commit and created of the record.
     """
     found = points(stored)
-    panels = _panels(found)
+    drawn = [one for one in found if not one.odd]
+    panels = _panels(drawn)
     rows, cut_off = cut([_row(one) for one in _told(found)], "points")
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        return {name: frontier_figure.figure(own, heading, found, dark=dark) for name, (heading, own) in panels.items()}
+        return {name: frontier_figure.figure(own, heading, drawn, dark=dark) for name, (heading, own) in panels.items()}
 
-    far = [note for kind in KINDS for note in _implausible([one for one in found if one.kind == kind], kind)]
+    far = [note for kind in KINDS for note in _implausible([one for one in drawn if one.kind == kind], kind)]
 
     return View(
         name="frontier",
         title="Energy and accuracy by bit-width",
         answers="Which bit-widths give the most accuracy for their joules?",
-        figures=draw if found else None,
+        figures=draw if drawn else None,
         alts={name: _alt(own, heading) for name, (heading, own) in panels.items()},
         caption=CAPTION,
         table=Table(
@@ -88,7 +92,15 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, map(_data, found)),
-        notes=(*cut_off, *without_place(latest(stored)), *far, *_left_out(panels, found), *_without_width(stored)),
+        notes=(
+            *cut_off,
+            *without_place(latest(stored)),
+            *far,
+            *_left_out(panels, drawn),
+            *_without_width(stored),
+            *undrawn({one.name: one.odd for one in found if one.odd}),
+            *origins.origins(one.record for one in found),
+        ),
         empty=None if found else EMPTY,
     )
 
@@ -106,16 +118,31 @@ def _panels(found: Sequence[Point]) -> Panels:
     """One for each kind of joule of what may stand on one frontier."""
     sets = list(dict.fromkeys(one.contest for one in found))
     titles = {frames.machine(one.record): frames.title(one.record) for one in found}
+    names = _names(found, titles)
     panels: dict[str, tuple[str, list[Point]]] = {}
-    for number, contest in enumerate(sets, 1):
+    for contest in sets:
         for kind in KINDS:
             own = [one for one in found if (one.kind, one.contest) == (kind, contest)]
             if own and len(panels) < MOST_DRAWN:
-                name = f"{kind}-{number}" if len(sets) > 1 else kind
                 where = _where(own[0], sets, titles)
                 heading = KINDS[kind][2].partition(":")[0] if where else KINDS[kind][2]
-                panels[name] = (f"{heading}{where}", own)
+                panels[names[own[0].rivals]] = (f"{heading}{where}", own)
     return panels
+
+
+def _names(found: Sequence[Point], titles: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Of each panel `estimated-qnn-infer`; with version, data and machine where others of its kind differ in them."""
+    names: dict[tuple[str, ...], str] = {}
+    every = list(dict.fromkeys(one.rivals for one in found))
+    for workload, version, data, machine, kind in every:
+        alike = [told for told in every if (told[0], told[-1]) == (workload, kind)]
+        words = (f"v{version}", data, machine_name(machine, titles))
+        apart = (len({told[place] for told in alike}) > 1 for place in (1, 2, 3))
+        told = (workload, *(word for word, differs in zip(words, apart, strict=True) if differs))
+        name = "-".join(filter(None, (kind, *map(plain, told))))
+        number = 1 + sum(one == name or one.startswith(f"{name}--") for one in names.values())
+        names[workload, version, data, machine, kind] = name if number == 1 else f"{name}--{number}"
+    return names
 
 
 def _where(one: Point, sets: Sequence[tuple[str, ...]], titles: Mapping[str, str]) -> str:
@@ -196,5 +223,9 @@ def _data(one: Point) -> dict[str, object]:
     for (column, spread), stated in zip(told, one.stated, strict=True):
         row[column] = spread.value
         if stated:
-            row[f"{column}_low"], row[f"{column}_high"] = spread.low, spread.high
-    return row | {"on_frontier": one.on_frontier, "certain": one.standing is not None and one.standing.certain}
+            row[f"{column}.low"], row[f"{column}.high"] = spread.low, spread.high
+    return (
+        row
+        | {"on_frontier": one.on_frontier, "certain": one.standing is not None and one.standing.certain}
+        | origins.columns(record)
+    )

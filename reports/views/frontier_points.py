@@ -8,11 +8,13 @@ from energybench.reports import bits, frames
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds
+from energybench.reports.odd import what_cannot_be
 from energybench.reports.views.pareto import Place, Spread, Standing, standings
 from energybench.reports.views.view import joules_of, latest, names
 
 ALONE = "only one point"
 """What is said of a point that nothing can be compared with."""
+IMPOSSIBLE = "not compared: its numbers cannot be"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Point:
         standing: among the points of the same workload, data, machine and kind.
         rival: what people call the point that beats it, or may.
         alone: whether there are no others of the same workload, data, machine and kind.
+        odd: what cannot be about its record; such a point beats no other, and has no place on an axis.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Point:
     standing: Standing | None = None
     rival: str = ""
     alone: bool = False
+    odd: str = ""
 
     @property
     def level(self) -> str:
@@ -77,13 +81,14 @@ def points(stored: Sequence[Stored]) -> list[Point]:
                 place = Place(cost=_spread(joules, told[0]), worth=_spread(accuracy, told[1]))
                 stated = (told[0] is not None, told[1] is not None)
                 point = Point(name=name, kind=kind, widths=width, record=one.record, place=place, stated=stated)
-                found.append(point)
+                found.append(replace(point, odd=what_cannot_be(one.record)))
     return _placed(found)
 
 
 def standing_words(one: Point) -> str:
     """Whether a point is on the frontier, and how sure that is."""
-    assert one.standing is not None
+    if one.standing is None:
+        return IMPOSSIBLE
     if one.alone:
         return ALONE
     if one.standing.certain:
@@ -106,6 +111,8 @@ def _placed(found: Sequence[Point]) -> list[Point]:
     """With the standing of each among its rivals."""
     sets: dict[tuple[str, ...], list[int]] = {}
     for number, one in enumerate(found):
+        if one.odd:
+            continue
         sets.setdefault(one.rivals, []).append(number)
     placed = list(found)
     for own in sets.values():

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 from energybench.reports import frames
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import Shown, quantity
+from energybench.reports.numbers import EXACT, quantity
 from energybench.reports.views import machine_panels, machine_sources
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.noise import FloorOf, Idle, Noise, canary_lines, idles, noises, with_floor
 from energybench.reports.views.noise import canaries as canaries_beside
-from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, machine_name, spoken
+from energybench.reports.views.view import MOST_ROWS, Cell, Table, View, cut, framed, machine_name, shown, spoken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +26,8 @@ COLUMNS = (
     "provenance",
     "when",
     "value",
+    "value.low",
+    "value.high",
     "unit",
     "standard_uncertainty",
     "repeats",
@@ -36,7 +38,8 @@ COLUMNS = (
 )
 MOST_MACHINES = 4
 CAPTION = (
-    "Variation: standard deviation over mean of records of the same point and commit. An upright line is the "
+    "Variation: standard deviation over mean of records of the same point and commit; its interval is that of a "
+    "standard deviation of so few normal values, 95 %. An upright line is the "
     "floor that the gate goes by: how far apart two unchanged sets lie. Idle watts have a mark for each baseline,"
     " with ±2 standard uncertainties. A cross on the canary was outside of its history."
 )
@@ -57,7 +60,8 @@ def view(
 
     Columns of its data: machine (its id, with `-simulated` where counters were); what (`noise`, `idle`, `canary`,
     `source` of joules, `not read`); name (of the point, the domain, the source); metric; provenance; when; value (of
-    noise the standard deviation over the mean of repeats, else watts, joules or seconds); unit; standard_uncertainty;
+    noise the standard deviation over the mean of repeats, with `.low` and `.high`; else watts, joules or seconds);
+    unit; standard_uncertainty;
     repeats (of a source its records); floor (standard deviation of the log ratio of unchanged sets); floor_source;
     reason and remedy of what was not read.
 
@@ -155,7 +159,7 @@ def _row(one: Noise, titles: Mapping[str, str]) -> tuple[Cell, ...]:
         spoken(one.metric),
         machine_name(one.machine, titles),
         f"{one.repeats:,}",
-        Shown(text=quantity(one.variation, "%"), interval="", provenance=one.kind),
+        shown(one.variation, "%", one.kind, one.limits, otherwise=EXACT),
         floor,
     )
 
@@ -163,6 +167,7 @@ def _row(one: Noise, titles: Mapping[str, str]) -> tuple[Cell, ...]:
 def _noise_data(one: Noise) -> dict[str, object]:
     row: dict[str, object] = {"machine": one.machine, "what": "noise", "name": one.name, "metric": one.metric}
     row |= {"provenance": one.kind, "value": one.variation, "unit": "1", "repeats": one.repeats}
+    row |= dict(zip(("value.low", "value.high"), one.limits, strict=True))
     return row | ({"floor": one.floor.relative, "floor_source": one.floor.source} if one.floor else {})
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from energybench.reports import scaling
+from energybench.reports import origins, scaling
 from energybench.reports.analog import is_number
-from energybench.reports.numbers import bounds
+from energybench.reports.numbers import UNKNOWN, Shown, bounds
 from energybench.reports.views.part_looks import REST
 from energybench.reports.views.spending import METERED, batch_of, modelled, parts_of, range_of, spent_by
 from energybench.reports.views.view import MOST_ROWS, Cell, shown
@@ -29,12 +29,17 @@ COLUMNS = (
     "waiting",
     "wire",
     "seconds",
+    "seconds.low",
+    "seconds.high",
     "payload_bytes",
     "tcp_bytes",
+    "tcp_bytes.low",
+    "tcp_bytes.high",
     "wire_bytes",
     "accuracy",
     "accuracy.low",
     "accuracy.high",
+    *origins.COLUMNS,
 )
 
 
@@ -59,16 +64,13 @@ def at(name: str, nodes: int) -> str:
 def rows_of(one: Point, where: str) -> Iterator[tuple[Cell, ...]]:
     """One for each kind of joule of processes; one without where there is none."""
     results = one.record["results"]
-    sent, seconds, right = (results.get(name) for name in ("tcp_bytes_per_step", "seconds_per_step", "accuracy"))
-    rest = (
-        shown(float(sent["value"]), "B", sent["provenance"]) if sent else "",
-        shown(float(seconds["value"]), "s", seconds["provenance"]) if seconds else "",
-        shown(float(right["value"]), "%", right["provenance"], bounds(right)) if right else "",
-    )
+    right = results.get("accuracy")
+    accuracy = shown(float(right["value"]), "%", right["provenance"], bounds(right), otherwise=UNKNOWN) if right else ""
+    rest = (_of_a_step(results, "tcp_bytes", "B"), _of_a_step(results, "seconds", "s"), accuracy)
     spent = {kind: found for kind in METERED if (found := spent_by(one.record, kind))}
     for kind, found in spent.items():
-        energy = shown(found.joules, "J", kind, found.limits)
-        yield f"{one.label}{where}", energy, _shares(found.parts, found.joules), *rest
+        energy = shown(found.joules, "J", kind, found.limits, otherwise=UNKNOWN)
+        yield f"{one.label}{where}", energy, _shares(found.parts, found.joules, kind), *rest
     if not spent:
         yield f"{one.label}{where}", "", "", *rest
 
@@ -77,10 +79,13 @@ def modelled_rows(own: Sequence[Point], where: str) -> Iterator[tuple[Cell, ...]
     """One for each point of the modelled cluster."""
     for name, rows in modelled((one.name, one.record) for one in own).items():
         for row in rows:
-            parts = ", ".join(f"{part} {100 * value / row['joules']:.1f} %" for part, value in parts_of(row).items())
-            energy = shown(float(row["joules"]), "J", scaling.MODELLED, range_of(row))
+            told = ", ".join(f"{part} {100 * value / row['joules']:.1f} %" for part, value in parts_of(row).items())
+            parts = Shown(text=told, interval=UNKNOWN, provenance=scaling.MODELLED)
+            energy = shown(float(row["joules"]), "J", scaling.MODELLED, range_of(row), otherwise=UNKNOWN)
             sent, seconds = (
-                shown(float(row[column]), unit, scaling.MODELLED) if is_number(row.get(column)) else ""
+                shown(float(row[column]), unit, scaling.MODELLED, otherwise=UNKNOWN)
+                if is_number(row.get(column))
+                else ""
                 for column, unit in (("tcp_bytes", "B"), ("seconds", "s"))
             )
             yield f"{at(name, row['nodes'])}{where}, modelled", energy, parts, sent, seconds, ""
@@ -114,16 +119,37 @@ def data(own: Sequence[Point]) -> Iterator[dict[str, object]]:
             yield _who(last[name]) | _modelled_data(row)
 
 
-def _shares(parts: Mapping[str, float], whole: float) -> str:
-    """`45.1 %, 29.0 %, 25.9 %`."""
+def _shares(parts: Mapping[str, float], whole: float, kind: str) -> Cell:
+    """`45.1 %, 29.0 %, 25.9 %`: of the same provenance as the joules that were shared out."""
     if REST in parts:
         return REST
-    return ", ".join(f"{100 * joules / whole:.1f} %" for joules in parts.values())
+    told = ", ".join(f"{100 * joules / whole:.1f} %" for joules in parts.values())
+    return Shown(text=told, interval=UNKNOWN, provenance=kind)
+
+
+def _of_a_step(results: Mapping[str, Any], what: str, unit: str) -> Cell:
+    """What a node took in a step, as a cell; empty where a record does not say."""
+    result = results.get(f"{what}_per_step")
+    if not result:
+        return ""
+    return shown(float(result["value"]), unit, result["provenance"], step_limits(results, what), otherwise=UNKNOWN)
+
+
+def step_limits(results: Mapping[str, Any], what: str) -> tuple[float, float] | None:
+    """The interval of what a step took: its own, else that of a sample, of which every step has the same number."""
+    step, sample = (results.get(f"{what}_per_{each}") for each in ("step", "sample"))
+    if step is None or (own := bounds(step)) is not None:
+        return own if step else None
+    limits = bounds(sample) if sample and sample["value"] and sample["provenance"] == step["provenance"] else None
+    if sample is None or limits is None:
+        return None
+    samples = float(step["value"]) / float(sample["value"])
+    return limits[0] * samples, limits[1] * samples
 
 
 def _who(one: Point) -> dict[str, object]:
     record = one.record
-    row: dict[str, object] = {"record": record["id"], "machine": record["machine"]["id"]}
+    row: dict[str, object] = {"record": record["id"], "machine": record["machine"]["id"], **origins.columns(record)}
     return row | {"workload": record["workload"]["name"], "strategy": scaling.strategy_of(record), "name": one.name}
 
 
@@ -132,6 +158,9 @@ def _told(record: Mapping[str, Any]) -> dict[str, object]:
     results = record["results"]
     columns = {f"{name}_per_step": name for name in ("seconds", *BYTES)} | {"accuracy": "accuracy"}
     row = {column: results[metric]["value"] for metric, column in columns.items() if metric in results}
+    for name in ("seconds", "tcp_bytes"):
+        if of_a_step := step_limits(results, name):
+            row[f"{name}.low"], row[f"{name}.high"] = of_a_step
     if limits := bounds(results.get("accuracy", {"value": None})):
         row["accuracy.low"], row["accuracy.high"] = limits
     return row

@@ -29,6 +29,7 @@ class Noise:
         kind: provenance of the values.
         repeats: records, over all commits that have at least two.
         variation: standard deviation over mean of records of one commit, pooled.
+        degrees: of freedom, which are the repeats less their commits.
         floor: how far apart unchanged sets lie, standard deviation of the log ratio; None where nobody knows.
         newest: the last record of them.
     """
@@ -39,8 +40,17 @@ class Noise:
     kind: str
     repeats: int
     variation: float
+    degrees: int
     floor: Floor | None = None
     newest: Stored
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """95 % for the variation, of repeats that scatter normally: from two, anything up to 32 times as much."""
+        from scipy.special import chdtri
+
+        low, high = (math.sqrt(self.degrees / float(chdtri(self.degrees, tail))) for tail in (0.025, 0.975))
+        return self.variation * low, self.variation * high
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +136,7 @@ def _noise(key: tuple[str, ...], sets: Sequence[Sequence[float]], newest: Stored
     repeated = [values for values in sets if len(values) > 1 and fmean(values) > 0]
     if not repeated:
         return None
+    degrees = sum(len(values) - 1 for values in repeated)
     squares = math.fsum((len(values) - 1) * (stdev(values) / fmean(values)) ** 2 for values in repeated)
     machine, name, _, metric, kind = key
     return Noise(
@@ -134,7 +145,8 @@ def _noise(key: tuple[str, ...], sets: Sequence[Sequence[float]], newest: Stored
         metric=metric,
         kind=kind,
         repeats=sum(map(len, repeated)),
-        variation=math.sqrt(squares / sum(len(values) - 1 for values in repeated)),
+        variation=math.sqrt(squares / degrees),
+        degrees=degrees,
         newest=newest,
     )
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -24,6 +24,7 @@ class Bar:
         parts: joules a sample by name.
         joules: a sample, all of it.
         limits: its interval; None where none was stated.
+        part_limits: the interval of each part that has one of its own.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Bar:
     parts: Mapping[str, float]
     joules: float
     limits: tuple[float, float] | None = None
+    part_limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,9 @@ def _metered(record: Mapping[str, Any], samples: int) -> list[Bar]:
     limits = (joules - doubt, joules + doubt)
     if stated and stated["provenance"] == kind and math.isclose(stated["value"], joules, rel_tol=0.01):
         limits = bounds(stated) or limits
-    found = [Bar(kind=kind, of="domains", parts=parts, joules=joules, limits=limits)]
+    doubts = {name: 2 * one["standard_uncertainty"] / samples for name, one in read.items()}
+    own = {name: (parts[name] - half, parts[name] + half) for name, half in doubts.items()}
+    found = [Bar(kind=kind, of="domains", parts=parts, joules=joules, limits=limits, part_limits=own)]
     if read and (watts := _idle_watts(record, list(read))) is not None:
         found.append(_split(kind, joules, watts * record["seconds"] / samples, limits))
     return found

@@ -3,29 +3,44 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from energybench.reports import origins
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
-from energybench.reports.numbers import quantity
+from energybench.reports.labels import shortened
+from energybench.reports.numbers import UNKNOWN, quantity
 from energybench.reports.plotting import colours, panel_axes, widened
 from energybench.reports.views.drawing import fit, outline, prefixed, spread_out
 from energybench.reports.views.implausible import implausible
-from energybench.reports.views.row_names import shortened
 from energybench.reports.views.trace_chart import chart
-from energybench.reports.views.traces import Trace, starts_of, trace_of
-from energybench.reports.views.view import Table, View, cut, framed, latest, names, shown
+from energybench.reports.views.traces import Trace, starts_of, traces_of
+from energybench.reports.views.view import Table, View, cut, framed, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = ("record", "machine", "workload", "name", "window", "seconds", "domain", "watts", "provenance", "throttled")
+COLUMNS = (
+    "record",
+    "machine",
+    "workload",
+    "name",
+    "window",
+    "seconds",
+    "domain",
+    "watts",
+    "provenance",
+    "throttled",
+    *origins.COLUMNS,
+)
 MOST_TRACES, MOST_DOMAINS = 6, 8
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":")
+EVERY_OTHER = "every other window"
 INCHES, SIDES = 2.2, (0.95, 0.3)
 CAPTION = (
     "Watts of each domain; one domain may contain another. Every other window is shaded; they are laid end to "
     "end, and what was between them is not drawn. A hatched window with a T was throttled. Of many samples, each "
-    "column of pixels has the lowest and the highest."
+    "column of pixels has the lowest and the highest. Where the newest record of a point has no trace, the newest one "
+    "that has one is shown, with its day."
 )
 EMPTY = (
     "No record has a power trace. `energybench run qnn-infer --trace 20` keeps one where a counter or a power sensor "
@@ -34,17 +49,16 @@ EMPTY = (
 
 
 def view(stored: Sequence[Stored]) -> View:
-    """The power traces of the newest record of each point, the newest first.
+    """The newest power trace of each point, the newest first.
+
+    A point whose newest record has no trace is there with an older one, by its day.
 
     Columns of its data, a row a sample: record, machine, workload, name; window (from 0); seconds (since the window
-    began); domain; watts (a mean since the sample before); provenance; throttled (whether the window was). Domains may
-    contain one another, and their watts are in no sum here.
+    began); domain; watts (a mean since the sample before); provenance; throttled (whether the window was); commit and
+    created of the record. Domains may contain one another, and their watts are in no sum here.
     """
-    newest = latest(stored)
-    found = [
-        trace_of(one.record, name) for one, name in zip(newest, names(newest), strict=True) if "trace" in one.record
-    ]
-    found = sorted((one for one in found if one.samples), key=lambda one: str(one.record["created"]), reverse=True)
+    found = [one for one in traces_of(stored) if one.samples]
+    found.sort(key=lambda one: str(one.record["created"]), reverse=True)
     drawn = {f"{place}-{kind}": (one, kind) for place, (one, kind) in enumerate(_panels(found), 1)}
     rows, notes = cut([row for one in found for row in _rows(one)], "traced domains")
 
@@ -65,7 +79,7 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=lambda: _frame(found),
-        notes=(*_left_out(found), *_implausible(found), *notes),
+        notes=(*_left_out(found), *origins.origins(one.record for one in found), *_implausible(found), *notes),
         empty=None if found else EMPTY,
     )
 
@@ -77,14 +91,16 @@ def _panels(found: Sequence[Trace]) -> list[tuple[Trace, str]]:
 
 def _figure(one: Trace, kind: str, *, dark: bool) -> "Figure":
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     own = [domain for domain, from_ in one.kinds.items() if from_ == kind][:MOST_DOMAINS]
     inks = dict(zip(own, colours(len(own), dark=dark), strict=True))
     lines = {domain: LINES[number % len(LINES)] for number, domain in enumerate(own)}
     starts = starts_of(one)
     heading = f"{KINDS[kind][2]}: {one.name}"
-    with panel_axes(heading, "seconds, windows end to end", f"{kind} watts", dark=dark) as (figure, axis):
+    with panel_axes(heading, "time, windows end to end", f"{kind} watts", dark=dark) as (figure, axis):
         _bands(axis, starts, dark=dark)
+        shaded = [Patch(color=str(INK[dark]["muted"]), alpha=0.2, label=EVERY_OTHER)] if len(starts) > 1 else []
         for domain, _, line in _lines(one, own, starts):
             look = {"color": inks[domain], "linestyle": lines[domain], "marker": "." if len(line) < 30 else ""}
             axis.plot(*zip(*outline(line), strict=True), linewidth=1.4, markersize=4, **look)
@@ -92,7 +108,10 @@ def _figure(one: Trace, kind: str, *, dark: bool) -> "Figure":
         fit(
             figure,
             INCHES,
-            [Line2D([], [], color=inks[name], linestyle=lines[name], label=shortened(name)) for name in own],
+            [
+                *(Line2D([], [], color=inks[name], linestyle=lines[name], label=shortened(name)) for name in own),
+                *shaded,
+            ],
             dark=dark,
             sides=SIDES,
         )
@@ -164,7 +183,9 @@ def _rows(one: Trace) -> list[tuple[Any, ...]]:
     for domain, kind in one.kinds.items():
         watts = [sample.watts for sample in one.samples if sample.domain == domain]
         parts = (min(watts), sum(watts) / len(watts), max(watts))
-        rows.append((one.name, domain, f"{len(watts):,}", *(shown(value, "W", kind) for value in parts)))
+        rows.append(
+            (one.name, domain, f"{len(watts):,}", *(shown(value, "W", kind, otherwise=UNKNOWN) for value in parts))
+        )
     return rows
 
 
@@ -198,6 +219,7 @@ def _frame(found: Sequence[Trace]) -> Any:
     for one in found:
         record, kinds, starts = one.record, one.kinds, starts_of(one)
         who = {"record": record["id"], "machine": record["machine"]["id"], "workload": record["workload"]["name"]}
+        who |= origins.columns(record)
         rows += [
             who
             | {"name": one.name, "window": s.window, "seconds": s.seconds, "domain": s.domain, "watts": s.watts}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import frames, relaxation
+from energybench.reports import frames, origins, relaxation
 from energybench.reports.figures import KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds
@@ -39,9 +39,8 @@ COLUMNS = (
     "joules.low",
     "joules.high",
     "accuracy",
+    *origins.COLUMNS,
 )
-MOST_CURVES = 8
-"""Relaxations of a panel: colours that can be told apart."""
 CAPTION = (
     "A sweep updates every unit once; the residual is the change that it made, and a sample is done when its residual "
     "is below the tolerance. Bands are phases. Nobody meters a sweep: joules of a step are shared out by the time that "
@@ -61,7 +60,8 @@ def view(stored: Sequence[Stored]) -> View:
     a training step; `step`: a record as a whole); tolerance (of the residual; absent where none was set); phase
     (`free`, `nudged`); sweep (from 1), or sweeps (mean number of the phase or the step); active (samples still
     relaxing), residual_median, residual_max and seconds (since the start) of a sweep; provenance of the joules; joules
-    (a sample: up to the end of the sweep, of the phase, or of the step) with `.low` and `.high`; accuracy.
+    (a sample: up to the end of the sweep, of the phase, or of the step) with `.low` and `.high`; accuracy; commit and
+    created of the record.
     """
     newest = [one for one in latest(stored) if _settles(one.record)]
     told = list(zip(newest, names(newest), strict=True))
@@ -84,7 +84,12 @@ def view(stored: Sequence[Stored]) -> View:
             rows=rows,
         ),
         frame=framed(COLUMNS, (row for one, name in told for row in data(one.record, name))),
-        notes=(*cut_off, *notes, *_implausible([(one.record, name) for one, name in told])),
+        notes=(
+            *cut_off,
+            *notes,
+            *_implausible([(one.record, name) for one, name in told]),
+            *origins.origins(one.record for one, _ in told),
+        ),
         empty=None if newest else EMPTY,
     )
 
@@ -124,11 +129,13 @@ def _where(record: Mapping[str, Any], groups: Sequence[Sequence[Stored]]) -> str
 def _traced(own: Sequence[Stored], where: str, notes: list[str]) -> Iterator[tuple[str, Picture]]:
     """Residual, then joules so far of each kind."""
     every = [one for one in own if relaxation.trace(one.record)]
-    kept = spread(every, MOST_CURVES)
+    kept = relaxation.spread(every)
     if len(kept) < len(every):
         notes.append(f"{len(kept)} of {len(every):,} relaxations are drawn{where}, evenly from their order.")
     if kept and not relaxation.spans(kept):
-        notes.append(f"Phases are not shaded{where}: the relaxations that are drawn have different ones.")
+        notes.append(f"Phases differ{where} and are not shaded: an upright on each curve is where its next one begins.")
+    if relaxation.medians_alone(len(kept)):
+        notes.append(f"Of {len(kept)} relaxations the median residual is drawn{where}; the data has the largest.")
     for name in relaxation.panels(kept):
         if name != "active":
             drawn = partial(_one_traced, kept, name, where)
@@ -139,13 +146,6 @@ def _traced(own: Sequence[Stored], where: str, notes: list[str]) -> Iterator[tup
 def _one_traced(kept: Sequence[Stored], name: str, where: str, dark: bool) -> "Figure":
     others = [panel for panel in relaxation.panels(kept) if panel != name]
     return relaxation.figures(kept, dark=dark, where=where, without=others)[name]
-
-
-def spread(every: Sequence[Stored], most: int) -> list[Stored]:
-    """At most so many of them, the first and the last among them, in even steps."""
-    if len(every) <= most:
-        return list(every)
-    return [every[round(place * (len(every) - 1) / (most - 1))] for place in range(most)]
 
 
 def _by_phase(own: Sequence[Stored], where: str, notes: list[str]) -> Iterator[tuple[str, Picture]]:

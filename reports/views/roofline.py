@@ -1,13 +1,15 @@
 """Operations a joule against operations a byte, under what an energy table allows (Choi et al., IPDPS 2013)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from energybench.reports import origins
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds, quantity
+from energybench.reports.odd import undrawn, what_cannot_be
 from energybench.reports.plotting import legend, panel_axes, tick
 from energybench.reports.views import scatter
 from energybench.reports.views.ceiling_curves import draw_curves, name_curves
@@ -45,6 +47,7 @@ COLUMNS = (
     "operations_per_joule",
     "operations_per_joule.low",
     "operations_per_joule.high",
+    *origins.COLUMNS,
 )
 CAPTION = (
     "Operations of any number format, and operand bytes as operators ask for them, whatever caches save. Curves "
@@ -60,7 +63,7 @@ EMPTY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One record in one kind of joule."""
+    """One record in one kind of joule; `odd` is what cannot be about it, and keeps it off the axes."""
 
     name: str
     kind: str
@@ -68,26 +71,29 @@ class Point:
     operations: float
     bytes: float
     spot: Spot
+    odd: str = ""
 
 
 def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
     """The energy roofline of the newest record of each point.
 
     Columns of its data: record, machine, workload, name; provenance of the joules; operations, bytes (of operands,
-    counted) and joules of a sample; operations_per_byte; operations_per_joule with `.low` and `.high`.
+    counted) and joules of a sample; operations_per_byte; operations_per_joule with `.low` and `.high`; commit and
+    created of the record.
 
     Args:
         stored: the records.
         tables: the folder of energy tables, for the ceilings of modelled joules.
     """
     found = points(stored)
-    kinds = [kind for kind in KINDS if any(one.kind == kind for one in found)]
-    modelled = [one.record for one in found if one.kind == "modelled"]
+    drawn = [one for one in found if not one.odd]
+    kinds = [kind for kind in KINDS if any(one.kind == kind for one in drawn)]
+    modelled = [one.record for one in drawn if one.kind == "modelled"]
     told = {"modelled": of_records(modelled, tables)}
     rows, notes = cut([_row(one) for one in found], "points")
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        own = {kind: [one for one in found if one.kind == kind] for kind in kinds}
+        own = {kind: [one for one in drawn if one.kind == kind] for kind in kinds}
         spots = {kind: scatter.few([one.spot for one in own[kind]]) for kind in kinds}
         inks = scatter.looks(list(spots.values()), dark=dark)
         return {kind: _figure(spots[kind], kind, inks, told.get(kind, {}), dark=dark) for kind in kinds}
@@ -95,15 +101,15 @@ def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
     far = [
         note
         for kind in kinds
-        for note in implausible([(one.name, one.spot.y) for one in found if one.kind == kind], "op/J", f"{kind} op/J")
+        for note in implausible([(one.name, one.spot.y) for one in drawn if one.kind == kind], "op/J", f"{kind} op/J")
     ]
 
     return View(
         name="roofline",
         title="Energy roofline",
         answers="Is the energy of a workload bound by moving bytes or by computing?",
-        figures=draw if found else None,
-        alts={kind: _alt([one for one in found if one.kind == kind], kind, told.get(kind, {})) for kind in kinds},
+        figures=draw if drawn else None,
+        alts={kind: _alt([one for one in drawn if one.kind == kind], kind, told.get(kind, {})) for kind in kinds},
         caption=CAPTION,
         table=Table(
             caption="Operations against bytes and joules, of a sample",
@@ -115,7 +121,9 @@ def view(stored: Sequence[Stored], *, tables: Path = TABLES) -> View:
             *notes,
             *without_place(latest(stored)),
             *far,
-            *scatter.left_out([(one.kind, one.spot) for one in found]),
+            *scatter.left_out([(one.kind, one.spot) for one in drawn]),
+            *undrawn({one.name: one.odd for one in found if one.odd}),
+            *origins.origins(one.record for one in found),
             *unknown(modelled, tables),
         ),
         empty=None if found else EMPTY,
@@ -141,7 +149,7 @@ def points(stored: Sequence[Stored]) -> list[Point]:
                     up=(operations / limits[1], operations / limits[0]) if limits and limits[0] > 0 else None,
                 )
                 point = Point(name=name, kind=kind, record=one.record, operations=operations, bytes=moved, spot=spot)
-                found.append(point)
+                found.append(replace(point, odd=what_cannot_be(one.record)))
     return sorted(found, key=lambda one: list(KINDS).index(one.kind))
 
 
@@ -214,4 +222,4 @@ def _data(one: Point) -> dict[str, object]:
     row |= {"joules": joules["value"], "operations_per_byte": spot.x, "operations_per_joule": spot.y}
     if spot.up:
         row["operations_per_joule.low"], row["operations_per_joule.high"] = spot.up
-    return row
+    return row | origins.columns(record)

@@ -4,21 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from energybench.reports.badge import SIZE, width
+from energybench.reports.labels import shortened
 
-LONGEST = 50
-"""Letters that fit across a panel, about."""
 INCHES, POINTS = 3.6, 9.5
 """That a row is wide, and the size of its type."""
 MOST_PARTS = 140
 """Letters of one name: of a longer one the middle goes."""
-
-
-def shortened(text: str, most: int = LONGEST) -> str:
-    """A name that fits; its middle goes, for the beginning and the end tell points apart."""
-    if len(text) <= most:
-        return text
-    head = (most - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
 
 
 def told_apart(names: Sequence[str]) -> tuple[list[str], str]:
@@ -27,9 +18,11 @@ def told_apart(names: Sequence[str]) -> tuple[list[str], str]:
     Where a name would have nothing left, or be the same as another, all keep their beginning, or stay as they are.
     """
     split = [name.split(", ") for name in names]
-    common = [part for part in split[0] if all(part in one for one in split)] if len(set(names)) > 1 else []
+    everywhere = set(split[0]).intersection(*split[1:]) if len(set(names)) > 1 else set()
+    common = [part for part in split[0] if part in everywhere]
     for shared in (common, [part for part in common if part != split[0][0]]):
-        own = [", ".join(part for part in one if part not in shared) for one in split]
+        taken = set(shared)
+        own = [", ".join(part for part in one if part not in taken) for one in split]
         if all(own) and len(set(own)) == len(set(names)):
             return own, ", ".join(shared)
     return list(names), ""
@@ -37,14 +30,15 @@ def told_apart(names: Sequence[str]) -> tuple[list[str], str]:
 
 def headed(heading: str, shared: str) -> str:
     """A heading with what all rows have in common, once: `Measured, domains: qnn-infer, on the box`."""
-    more = [part for part in shared.split(", ") if part not in heading.split(", ")]
+    said = set(heading.split(", "))
+    more = [part for part in shared.split(", ") if part not in said]
     return f"{heading}: {', '.join(more)}" if any(more) else heading
 
 
 def broken(name: str) -> list[str]:
     """A name and its number in lines that fit, broken between parts where it can be."""
     head, colon, number = name.rpartition(": ") if ": " in name else (name, "", "")
-    parts = [*re.split(r"(?<=, )", shortened(head, MOST_PARTS) + colon), number]
+    parts = [*re.split(r"(?<=, )", shortened(head, MOST_PARTS) + colon), shortened(number, MOST_PARTS)]
     lines = [""]
     for piece in (piece for part in parts for piece in _pieces(part)):
         if lines[-1] and not _fits(lines[-1] + piece):

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 from energybench.reports import frames
 from energybench.reports.figures import INK
 from energybench.reports.frames import Stored
+from energybench.reports.labels import shortened
 from energybench.reports.plotting import colours, logarithmic, widened
 from energybench.reports.views.drawing import ends, thin
-from energybench.reports.views.row_names import shortened
 from energybench.reports.views.view import machine_name, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_GROUPS = 8
-"""Colours that can be told apart, of one panel."""
+MOST_COLOURS = 8
+"""That can be told apart, of one panel."""
+MOST_GROUPS = 2 * MOST_COLOURS
+"""Of one panel: with full marks and, in the same colours, with open ones."""
+CROWDED = 16
+"""Points from which on intervals are thin and pale, so that marks are seen before them."""
 MOST_BARS = 60
 """Points up to which each has its interval drawn."""
 OTHERS = "others"
@@ -47,11 +51,11 @@ def groups(stored: Sequence[Stored]) -> list[str]:
     if len(set(kinds)) > 1:
         return kinds
     words = [name.partition(", ")[2] for name in names(stored)]
-    return words if all(words) and 1 < len(set(words)) <= MOST_GROUPS else kinds
+    return words if all(words) and 1 < len(set(words)) <= MOST_COLOURS else kinds
 
 
 def few(spots: Sequence[Spot]) -> list[Spot]:
-    """The spots of a panel in as many groups as have colours: the most frequent by name, the others as one."""
+    """The spots of a panel in as many groups as have a look: the most frequent by name, the others as one."""
     count = Counter(one.group for one in spots)
     if len(count) <= MOST_GROUPS:
         return list(spots)
@@ -60,18 +64,22 @@ def few(spots: Sequence[Spot]) -> list[Spot]:
 
 
 def looks(panels: Sequence[Sequence[Spot]], *, dark: bool) -> dict[str, dict[str, Any]]:
-    """The colour of each group, the same in all panels, and another one than those that stand beside it in some."""
+    """The look of each group, the same in all panels, and another one than those that stand beside it in some."""
     sets = [{one.group for one in spots} for spots in panels]
     told = list(dict.fromkeys(one.group for spots in panels for one in spots))
     if len(told) == 1:
         return {told[0]: {"color": colours(1, dark=dark)[0]}}
-    inks, places = colours(MOST_GROUPS, dark=dark), dict[str, int]()
+    inks, places = colours(MOST_COLOURS, dark=dark), dict[str, int]()
     for name in told:
         beside = {places[other] for own in sets if name in own for other in own & places.keys()}
         free = [place for place in range(MOST_GROUPS) if place not in beside]
         unused = [place for place in free if place not in places.values()]
         places[name] = next(iter(unused or free), MOST_GROUPS - 1)
-    return {name: {"color": inks[place]} for name, place in places.items()}
+    opened = {"markerfacecolor": str(INK[dark]["face"]), "markeredgewidth": 1.6}
+    return {
+        name: {"color": inks[place % MOST_COLOURS], **(opened if place >= MOST_COLOURS else {})}
+        for name, place in places.items()
+    }
 
 
 def bars(spots: Sequence[Spot]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
@@ -87,22 +95,20 @@ def draw(
 ) -> None:
     """Put points on logarithmic axes that are set already."""
     kept = thin([(one.x, one.y) for one in spots])
-    few = len(kept) <= MOST_BARS
-    for group in inks:
+    few, crowded = len(kept) <= MOST_BARS, len(kept) > CROWDED
+    for group, look in inks.items():
         own = [spots[number] for number in kept if spots[number].group == group]
-        ink = inks[group]["color"]
+        edge = look["color"] if "markerfacecolor" in look else str(INK[dark]["face"])
         axis.plot(
             [one.x for one in own],
             [one.y for one in own],
             marker,
-            color=ink,
-            markersize=8 if few else 5,
-            markeredgecolor=str(INK[dark]["face"]),
-            markeredgewidth=0.7,
+            markersize=(6.5 if crowded else 8) if few else 5,
             zorder=4,
+            **{"markeredgecolor": edge, "markeredgewidth": 0.7, **look},
         )
         for one in own if few else ():
-            _bar(axis, one, ink)
+            _bar(axis, one, look["color"], crowded=crowded)
 
 
 def scale(axis: "Axes", spots: Sequence[Spot], units: tuple[str, str]) -> None:
@@ -138,11 +144,14 @@ def left_out(spots: Sequence[tuple[str, Spot]]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _bar(axis: "Axes", one: Spot, ink: Any) -> None:
+def _bar(axis: "Axes", one: Spot, ink: Any, *, crowded: bool) -> None:
     bars = {
         "xerr": ends(one.x, *(one.across or (None, None))),
         "yerr": ends(one.y, *(one.up or (None, None))),
     }
     told: dict[str, Any] = {name: bar for name, bar in bars.items() if bar is not None}
     if told:
-        axis.errorbar(one.x, one.y, **told, fmt="none", ecolor=ink, elinewidth=1.2, capsize=2.5, zorder=3)
+        look: dict[str, Any] = (
+            {"elinewidth": 0.8, "capsize": 0, "alpha": 0.4} if crowded else {"elinewidth": 1.2, "capsize": 2.5}
+        )
+        axis.errorbar(one.x, one.y, **told, fmt="none", ecolor=ink, zorder=3, **look)

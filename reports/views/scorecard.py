@@ -1,6 +1,7 @@
 """What changed against a baseline, the surest regressions first; what did not move is folded away."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,13 +9,14 @@ from energybench.gating.series import Key
 from energybench.gating.verdicts import Judgement, Verdict
 from energybench.reports.figures import KINDS
 from energybench.reports.numbers import EXACT, UNKNOWN, short
-from energybench.reports.views import forest
-from energybench.reports.views.changed import counts, folded, ordered, weight, word
+from energybench.reports.views import forest, headline, reasons
+from energybench.reports.views.changed import folded, ordered, weight, word
 from energybench.reports.views.drawing import MOST_DRAWN
 from energybench.reports.views.seen import Seen
 from energybench.reports.views.view import (
     MOST_ROWS,
     Cell,
+    Said,
     Table,
     View,
     changed,
@@ -55,8 +57,9 @@ COLUMNS = (
     "rounds",
     "reason",
 )
-SPOKEN = {"regression": "worse", "improvement": "better", "suspect": "worse at first sight", "accepted": "accepted"}
 MOVED = ("regression", "accepted", "suspect", "improvement", "inconclusive")
+SIZELESS = "size not known"
+"""In place of a change that a verdict tells no size of, though it has both sides."""
 CAPTION = (
     "Change of head against base, with the bounds that the gate goes by. Filled marks are certain, hollow ones "
     "are not; the upright line is the margin, on the side that is worse. In the table below base and head have their "
@@ -100,11 +103,14 @@ def view(
     names = key_names(one.key for one in told)
 
     def row(one: Verdict) -> tuple[Cell, ...]:
-        return (linked(names[one.key], page(one.key)), *_cells(one))
+        brief = replace(one, reason=short_reasons.get(one.reason, one.reason))
+        return (linked(names[one.key], page(one.key)), *_cells(brief))
 
     panels = _panels([one for one in told if one.change is not None and word(one) in MOVED])
     missing = _missing_points(told)
-    rows = [row(one) for one in told if not folded(one) and _point(one) not in missing]
+    open_ones = [one for one in told if not folded(one) and _point(one) not in missing]
+    short_reasons = reasons.shortened(open_ones)
+    rows = [row(one) for one in open_ones]
     rows += [_missing_row(own, names, page) for own in missing.values()]
     listed, left = cut(rows, "rows of what moved or is open")
     quiet = [one for one in told if folded(one)]
@@ -115,7 +121,9 @@ def view(
     return View(
         name=name,
         title=_title(where),
-        answers=f"{_ANSWERS} {judgement.head} against {judgement.base}: {_summary(judgement)}.",
+        answers=_ANSWERS,
+        told=headline.told(judgement, names),
+        advice=headline.advice(judgement, names),
         figures=draw if panels else None,
         alts={panel: forest.alt(own[:MOST_DRAWN], names) for panel, own in panels.items()},
         caption=CAPTION,
@@ -123,12 +131,12 @@ def view(
             caption="What moved or is open: regressions first, then by change over uncertainty or, if exact, margin",
             headings=("Series", "Verdict", "Change", "Base", "Head", "Why"),
             rows=listed,
-            at_once=MOST_DRAWN,
             folded=tuple(row(one) for one in quiet[:MOST_ROWS]),
             summary=f"{len(quiet):,} series that did not move, are new or are not judged",
         ),
         frame=framed(COLUMNS, map(_data, told)),
         notes=(
+            *reasons.notes(open_ones),
             *left,
             *notes,
             *_left_out(panels, len(quiet)),
@@ -179,13 +187,6 @@ def _title(where: str) -> str:
     return f"What changed, {where}" if where else "What changed"
 
 
-def _summary(judgement: Judgement) -> str:
-    told = ", ".join(f"{count:,} {SPOKEN.get(name, name)}" for name, count in counts(judgement.verdicts).items())
-    reason = f" ({judgement.reason})" if judgement.reason else ""
-    word = "nothing moved beyond its margin" if judgement.word == "pass" else judgement.word
-    return f"{word}{reason}; {told or 'no series'}"
-
-
 def _panels(moved: Sequence[Verdict]) -> dict[str, list[Verdict]]:
     """By kind of value and by how its change is told: shares and differences share no axis."""
     panels: dict[str, list[Verdict]] = {}
@@ -203,15 +204,22 @@ def _cells(one: Verdict) -> tuple[Cell, ...]:
     by = "%" if not one.absolute else "points" if one.family == "accuracy" else unit
     limits = None if one.low is None or one.high is None else (one.low, one.high)
     sides = ((one.base, one.base_bounds), (one.head, one.head_bounds))
+    size: Cell = "" if None in (one.base, one.head) else SIZELESS
     return (
-        forest.sign(one),
-        "" if one.change is None else changed(one.change, limits, by, one.provenance, otherwise=otherwise),
+        _sign(one),
+        size if one.change is None else changed(one.change, limits, by, one.provenance, otherwise=otherwise),
         *(
             shown(value, unit, one.provenance, bounds, otherwise=otherwise) if value is not None else ""
             for value, bounds in sides
         ),
         why(one),
     )
+
+
+def _sign(one: Verdict) -> Cell:
+    """The verdict in a word or two, marked where it says which way it went."""
+    text, which = forest.sign(one), word(one)
+    return Said(text=text, certain=which != "suspect", better=which == "improvement") if which in forest.SIGNS else text
 
 
 def _point(one: Verdict) -> tuple[str, object]:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from energybench.reports import relaxation
+from energybench.reports import origins, relaxation
 from energybench.reports.analog import is_number
 from energybench.reports.figures import KINDS
-from energybench.reports.numbers import bounds
+from energybench.reports.numbers import EXACT, UNKNOWN, Shown, bounds
 from energybench.reports.plotting import tick
 from energybench.reports.views.view import Cell, joules_of, shown
+
+MEAN = f"mean, {UNKNOWN}"
 
 
 def phases(record: Mapping[str, Any]) -> dict[str, float]:
@@ -44,15 +46,19 @@ def rows_of(record: Mapping[str, Any], name: str) -> list[tuple[Cell, ...]]:
     """One for each kind of joule."""
     tolerance, accuracy = tolerance_of(record), record["results"].get("accuracy")
     end = number_of(record, "residual")
-    right: Cell = shown(float(accuracy["value"]), "%", accuracy["provenance"], bounds(accuracy)) if accuracy else ""
+    right: Cell = (
+        shown(float(accuracy["value"]), "%", accuracy["provenance"], bounds(accuracy), otherwise=UNKNOWN)
+        if accuracy
+        else ""
+    )
     residual = record["results"]["residual"]["provenance"] if end is not None else ""
     return [
         (
             name,
             tick(tolerance, "") if tolerance else "none",
             _sweeps(record),
-            shown(end, "", residual) if end is not None else "",
-            shown(float(joules["value"]), "J", kind, bounds(joules)),
+            shown(end, "", residual, otherwise=UNKNOWN) if end is not None else "",
+            shown(float(joules["value"]), "J", kind, bounds(joules), otherwise=UNKNOWN),
             right,
         )
         for kind in KINDS
@@ -63,7 +69,7 @@ def rows_of(record: Mapping[str, Any], name: str) -> list[tuple[Cell, ...]]:
 def data(record: Mapping[str, Any], name: str) -> Iterator[dict[str, object]]:
     """Rows of the frame of the view: sweeps, phases, then the step as a whole."""
     who: dict[str, object] = {"record": record["id"], "machine": record["machine"]["id"], "name": name}
-    who |= {"workload": record["workload"]["name"]}
+    who |= {"workload": record["workload"]["name"], **origins.columns(record)}
     who |= {"tolerance": tolerance} if (tolerance := tolerance_of(record)) else {}
     kinds = [kind for kind in KINDS if joules_of(record, kind)]
     told = relaxation.trace(record)
@@ -76,10 +82,18 @@ def data(record: Mapping[str, Any], name: str) -> Iterator[dict[str, object]]:
         yield who | _step_row(record, kind)
 
 
-def _sweeps(record: Mapping[str, Any]) -> str:
+def _sweeps(record: Mapping[str, Any]) -> Cell:
+    """The sweeps of a phase: as many for all samples where no tolerance ends them, else their mean."""
     free = number_of(record, "free_sweeps")
     told = phases(record) or ({relaxation.FREE: free} if free is not None else {})
-    return ", ".join(f"{sweeps:.3g} {name}" for name, sweeps in told.items())
+    if not told:
+        return ""
+    text = ", ".join(f"{sweeps:.3g} {name}" for name, sweeps in told.items())
+    return Shown(
+        text=text,
+        interval=MEAN if tolerance_of(record) else EXACT,
+        provenance=record["results"]["free_sweeps"]["provenance"],
+    )
 
 
 def _sweep_rows(

@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from energybench.reports.figures import INK
+from energybench.reports.labels import shortened
 from energybench.reports.numbers import quantity, stated
 from energybench.reports.plotting import panel_axes
 from energybench.reports.views.drawing import ends, prefixed, row_fit, rows, spread_out
 from energybench.reports.views.part_looks import looks_of
 from energybench.reports.views.pictures import Picture
-from energybench.reports.views.row_names import headed, shortened, told_apart
+from energybench.reports.views.row_names import headed, told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

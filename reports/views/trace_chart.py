@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from energybench.reports.figures import KINDS
+from energybench.reports.labels import shortened
 from energybench.reports.views.drawing import outline, spread_out
-from energybench.reports.views.row_names import shortened
 from energybench.reports.views.traces import Trace, starts_of
 
 MOST_ROWS, MOST_DOMAINS = 2000, 8

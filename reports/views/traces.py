@@ -4,6 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from energybench.reports.frames import Stored
+from energybench.reports.long_frames import source_kinds
+from energybench.reports.views.view import latest, names
+
 THROTTLED = ("throttled", "cpu-throttled")
 
 
@@ -32,13 +36,32 @@ class Trace:
         most: dict[str, float] = {}
         for one in self.samples:
             most[one.domain] = max(one.watts, most.get(one.domain, one.watts))
-        told = {source[0]: source[2] for source in self.record.get("sources") or () if len(source) > 2}
+        told = source_kinds(self.record)
         total = str((self.record.get("total") or {}).get("provenance", "measured"))
         domains = self.record["domains"]
         return {
             name: str(domains.get(name, {}).get("provenance") or told.get(name, total))
             for name in sorted(most, key=lambda name: (-most[name], name))
         }
+
+
+def traces_of(stored: Sequence[Stored]) -> list[Trace]:
+    """The newest trace of each point, of all records; where the newest record of a point has none, its name has a day.
+
+    Points have the names that they have among all.
+    """
+    newest, traced = latest(stored), latest([one for one in stored if one.traced])
+    told = names([*newest, *traced])[len(newest) :]
+    last = {one.record["id"] for one in newest}
+    return [
+        trace_of(one.record, name if one.record["id"] in last else f"{name}, of {_moment(one.record)}")
+        for one, name in zip(traced, told, strict=True)
+    ]
+
+
+def _moment(record: Mapping[str, Any]) -> str:
+    """`2026-11-22 10:00`: a point may have been measured twice on a day."""
+    return str(record["created"])[:16].replace("T", " ")
 
 
 def trace_of(record: Mapping[str, Any], name: str) -> Trace:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from energybench.reports import frames
+from energybench.reports import frames, origins
 from energybench.reports.figures import INK, KINDS
 from energybench.reports.frames import Stored
 from energybench.reports.numbers import bounds, quantity
+from energybench.reports.odd import undrawn, what_cannot_be
 from energybench.reports.plotting import legend, panel_axes
 from energybench.reports.views import scatter
 from energybench.reports.views.equal_products import equal_products, name_lines
@@ -47,8 +48,9 @@ COLUMNS = (
     "energy_delay_product.low",
     "energy_delay_product.high",
     "on_front",
+    *origins.COLUMNS,
 )
-ALONE = "only one point"
+ALONE, IMPOSSIBLE = "only one point", "not compared: its numbers cannot be"
 CAPTION = (
     "Further left is faster, further down takes less energy; bars are the stated intervals. Dotted lines join "
     "equal energy-delay products. Steps join the points of a workload that no other point of it beats in both. "
@@ -73,6 +75,7 @@ class Point:
         spot: seconds and joules a sample.
         front: whether no other point of its workload beats it in both.
         alone: whether there are no others of its workload, version, machine and kind.
+        odd: what cannot be about its record; such a point beats no other, and has no place on an axis.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Point:
     spot: Spot
     front: bool = False
     alone: bool = False
+    odd: str = ""
 
     @property
     def product(self) -> float:
@@ -102,26 +106,27 @@ def view(stored: Sequence[Stored]) -> View:
 
     Columns of its data: record, machine, workload, name; provenance of the joules; seconds and joules (a sample), each
     with `.low` and `.high`; energy_delay_product (J·s) with `.low` and `.high`; on_front (no point of the same
-    workload, version and machine is better in both).
+    workload, version and machine is better in both); commit and created of the record.
     """
     found = points(stored)
-    kinds = [kind for kind in KINDS if any(one.kind == kind for one in found)]
+    drawn = [one for one in found if not one.odd]
+    kinds = [kind for kind in KINDS if any(one.kind == kind for one in drawn)]
     rows, notes = cut([_row(one) for one in _ordered(found)], "points")
 
     def draw(dark: bool) -> "dict[str, Figure]":
-        own = {kind: [one for one in found if one.kind == kind] for kind in kinds}
+        own = {kind: [one for one in drawn if one.kind == kind] for kind in kinds}
         spots = {kind: scatter.few([one.spot for one in own[kind]]) for kind in kinds}
         inks = scatter.looks(list(spots.values()), dark=dark)
         return {kind: _figure(own[kind], spots[kind], kind, inks, dark=dark) for kind in kinds}
 
-    far = [note for kind in kinds for note in _implausible([one for one in found if one.kind == kind], kind)]
+    far = [note for kind in kinds for note in _implausible([one for one in drawn if one.kind == kind], kind)]
 
     return View(
         name="time-energy",
         title="Time and energy",
         answers="What does a sample take in seconds and in joules, and which points does no other beat in both?",
-        figures=draw if found else None,
-        alts={kind: _alt([one for one in found if one.kind == kind], kind) for kind in kinds},
+        figures=draw if drawn else None,
+        alts={kind: _alt([one for one in drawn if one.kind == kind], kind) for kind in kinds},
         caption=CAPTION,
         table=Table(
             caption="Time and energy a sample; the smallest energy-delay product first",
@@ -133,7 +138,9 @@ def view(stored: Sequence[Stored]) -> View:
             *notes,
             *without_place(latest(stored)),
             *far,
-            *scatter.left_out([(one.kind, one.spot) for one in found]),
+            *scatter.left_out([(one.kind, one.spot) for one in drawn]),
+            *undrawn({one.name: one.odd for one in found if one.odd}),
+            *origins.origins(one.record for one in found),
         ),
         empty=None if found else EMPTY,
     )
@@ -155,7 +162,8 @@ def points(stored: Sequence[Stored]) -> list[Point]:
                     across=bounds(seconds),
                     up=bounds(joules),
                 )
-                found.append(Point(name=name, kind=kind, record=one.record, spot=spot))
+                odd = what_cannot_be(one.record)
+                found.append(Point(name=name, kind=kind, record=one.record, spot=spot, odd=odd))
     return _marked(found)
 
 
@@ -172,6 +180,8 @@ def _marked(found: Sequence[Point]) -> list[Point]:
     """With what is on the front of its workload, version, machine and kind."""
     sets: dict[tuple[str, ...], list[int]] = {}
     for number, one in enumerate(found):
+        if one.odd:
+            continue
         sets.setdefault((*_set(one), one.kind), []).append(number)
     best = {own[place] for own in sets.values() for place in front([found[number].spot for number in own])}
     alone = {own[0] for own in sets.values() if len(own) == 1}
@@ -244,7 +254,7 @@ def _row(one: Point) -> tuple[Cell, ...]:
         shown(spot.x, "s", one.record["results"]["seconds_per_sample"]["provenance"], spot.across),
         shown(spot.y, "J", one.kind, spot.up),
         shown(one.product, "J·s", one.kind, one.product_limits),
-        ALONE if one.alone else "yes" if one.front else "no",
+        IMPOSSIBLE if one.odd else ALONE if one.alone else "yes" if one.front else "no",
     )
 
 
@@ -261,4 +271,4 @@ def _data(one: Point) -> dict[str, object]:
     row["energy_delay_product"] = one.product
     if limits := one.product_limits:
         row["energy_delay_product.low"], row["energy_delay_product.high"] = limits
-    return row | {"on_front": one.front}
+    return row | {"on_front": one.front} | origins.columns(one.record)

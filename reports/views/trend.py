@@ -20,7 +20,6 @@ from energybench.reports.views.view import (
     Table,
     Text,
     View,
-    cut,
     framed,
     joined,
     key_names,
@@ -55,9 +54,9 @@ NAMES, MOST_OF_MANY = 4, 2
 HEADINGS = ("Series", "Commits", "First", "Last", "Changes")
 CAPTION = (
     "Commits from left to right in git's order, those without results left out. Bars and bands are ±2 standard errors. "
-    "Level lines end where a change was found, beyond the margin of the series; an upright dotted line is where "
-    "the machine, driver, torch or anything else beside the commit changed, and values on either side are not "
-    "compared."
+    "Level lines end where a change was found, beyond the margin of the series, and charts have an upright dashed line "
+    "there; an upright dotted line is where the machine, driver, torch or anything else beside the commit changed, and "
+    "values on either side are not compared."
 )
 EMPTY = (
     "There are no results of two commits yet. Run the same workload at another commit with nothing uncommitted, as "
@@ -88,7 +87,7 @@ def view(seen: Seen | None) -> View:
     most = MOST_DRAWN if len(told) <= MOST_ROWS else MOST_OF_MANY
     drawn = {f"{number:02}-{plain(one.track.key.metric)}": one for number, one in enumerate(told[:most], 1)}
     data = told if len(told) <= MOST_ROWS else told[:most]
-    rows, notes = cut([row(one, names, page=seen.page(one.track.key)) for one in told], "series")
+    rows = [row(one, names, page=seen.page(one.track.key)) for one in told[:MOST_ROWS]]
 
     def draw(dark: bool) -> "dict[str, Figure]":
         return {name: trend_figure.figure(one, names, dark=dark) for name, one in drawn.items()}
@@ -103,23 +102,27 @@ def view(seen: Seen | None) -> View:
         commits=words(seen.commits) if told else (),
         caption=CAPTION,
         table=Table(
-            caption="Series over commits, those that changed first, with ±2 standard errors or what records state",
+            caption="Series over commits: those that changed for certain first, joules before all else. Values have ±2 "
+            "standard errors, or what records state",
             headings=HEADINGS,
-            rows=rows,
+            rows=tuple(rows),
         ),
         frame=framed(COLUMNS, [row for one in data for row in _data(one)]),
-        notes=(*notes, *_left_out(seen.found, len(told))),
+        notes=tuple(_left_out(seen.found, len(told))),
         empty=None if told else EMPTY,
     )
 
 
-def _left_out(found: History, count: int) -> tuple[Text, ...]:
+def _left_out(found: History, count: int) -> list[Text]:
     notes: list[Text] = []
     most = MOST_DRAWN if count <= MOST_ROWS else MOST_OF_MANY
     if count > most:
-        notes.append(f"{most} of {count:,} series are drawn, those that changed first.")
+        notes.append(f"{most} of {count:,} series are drawn, the first ones of the table.")
     if count > MOST_ROWS:
-        notes.append("The data of this view is that of the series drawn; every series is on its workload's page.")
+        notes.append(
+            f"The table lists {MOST_ROWS} of {count:,} series, and the data of this view has those that are drawn; "
+            "every series is on its workload's page."
+        )
     if found.strangers:
         notes.append(f"{found.strangers:,} commits with results are not on this branch, and are left out.")
     if found.by_date:
@@ -127,7 +130,7 @@ def _left_out(found: History, count: int) -> tuple[Text, ...]:
     if count := len(found.troubles):
         told = f"{count:,} file{'s' if count > 1 else ''} could not be used: "
         notes.append((told, Link(text="the front page", page=INDEX), " says why, and what to do."))
-    return tuple(notes)
+    return notes
 
 
 def _told(changes: Sequence[Change]) -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ def _thinned(values: Sequence[Value]) -> list[Value]:
 
 def words(commits: Sequence[Commit]) -> list[list[str]]:
     """What charts of one section say of commits, by place: hash, day and subject."""
-    return [[one.hash[:10], one.date[:10], _cut(one.subject)] for one in commits]
+    return [[one.hash[:8], one.date[:10], _cut(one.subject)] for one in commits]
 
 
 def _cut(subject: str) -> str:

@@ -1,6 +1,7 @@
 """One series over commits as a panel: values, intervals, levels, and how much each change was."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from energybench.gating.series import Key
@@ -11,6 +12,7 @@ from energybench.reports.numbers import quantity, short
 from energybench.reports.plotting import colours, logarithmic, panel_axes, widened
 from energybench.reports.views.curves import Curve
 from energybench.reports.views.drawing import ACROSS, fit, ground, outline, prefixed, spread_out
+from energybench.reports.views.view import key_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +26,8 @@ MARGIN = 0.6
 LETTER = 0.026
 """Of the width of the axes."""
 INCHES = 2.1
+LONGEST = 150
+"""Letters of a file's name."""
 SIDES = (1.1, 0.35)
 
 
@@ -51,19 +55,41 @@ def title(one: Curve, names: Mapping[Key, str]) -> str:
     return f"{names[one.track.key]}{f' ({lane})' if lane else ''}"
 
 
+def file_name(text: str) -> str:
+    """Words as a part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:LONGEST]
+
+
+def by_name(curves: Iterable[Curve]) -> dict[str, Curve]:
+    """Series by what their files are called, as `estimated-joules-of-qnn-infer-bits-8`."""
+    found = list(curves)
+    names, told = key_names(one.track.key for one in found), dict[str, Curve]()
+    for one in found:
+        name = file_name(title(one, names))
+        if name in told:
+            name = f"{name}-{one.track.provenance}"
+        number = next(number for number in range(1, len(told) + 2) if _numbered(name, number) not in told)
+        told[_numbered(name, number)] = one
+    return told
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
 def unit_of(one: Curve) -> str:
     """The unit of its axis; of an accuracy percent."""
     return "%" if one.track.family == "accuracy" else short(one.track.unit)
 
 
 def size(change: Change) -> str:
-    """`+12 % worse`: by how much, and in which direction for this series."""
+    """`+12 % worse`, `+12 % perhaps worse`: by how much, and in which direction for this series."""
     if change.change is None:
-        return f"from 0, {change.direction}"
+        return f"from 0, {change.word}"
     size = f"{100 * abs(change.change):.3g}{' points' if change.absolute else ' %'}"
     if change.absolute and change.unit not in {"1", ""}:
         size = quantity(abs(change.change), short(change.unit))
-    return f"{'−' if change.change < 0 else '+'}{size} {change.direction}"
+    return f"{'−' if change.change < 0 else '+'}{size} {change.word}"
 
 
 def change_unit(change: Change) -> str:
@@ -80,7 +106,7 @@ def sized(one: Change) -> str:
     if one.bounds is None or one.bounds[0] == one.bounds[1]:
         return f"{size(one)} ({numbers.EXACT if one.exact else numbers.UNKNOWN})"
     text, interval = numbers.change(one.change, one.bounds, change_unit(one))
-    return f"{text} {one.direction} ({interval})"
+    return f"{text} {one.word} ({interval})"
 
 
 def ends(value: float, error: float | None) -> tuple[float, ...]:
@@ -143,7 +169,7 @@ def _scale(axis: "Axes", one: Curve, unit: str) -> None:
         prefixed(axis, unit, way="y")
         reach = max(max(values) - min(values), 0.02 * max(map(abs, values)), 1e-30)
         axis.set_ylim(min(values) - 0.1 * reach, max(values) + 0.25 * reach)
-    commits = {value.place: value.commit[:7] for value in one.values}
+    commits = {value.place: value.commit[:8] for value in one.values}
     places = sorted(commits)
     kept = [places[round(number * (len(places) - 1) / (NAMES - 1))] for number in range(NAMES)]
     axis.xaxis.set_major_locator(FixedLocator(sorted(set(kept))))

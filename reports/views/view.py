@@ -25,9 +25,29 @@ class Link:
     page: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Which way something changed, as `worse` or `perhaps worse`: filled and coloured where that is certain.
+
+    Attributes:
+        text: what stands there.
+        certain: whether it is.
+        better: whether that is better.
+    """
+
+    text: str
+    certain: bool
+    better: bool = False
+
+    @property
+    def look(self) -> str:
+        """Its class in the style sheet."""
+        return "perhaps" if not self.certain else "better" if self.better else "worse"
+
+
 Text: TypeAlias = str | tuple[str | Link, ...]
 """Words, some of them links."""
-Cell: TypeAlias = Text | Shown
+Cell: TypeAlias = Text | Shown | Said
 Draw: TypeAlias = "Callable[[bool], Mapping[str, Figure]]"
 """Draws for a light (False) or a dark page, by the name of the panel."""
 MOST_ROWS = 50
@@ -62,6 +82,8 @@ class View:
         name: of its files: lower case, digits and hyphens.
         title: its heading.
         answers: one sentence on what it answers.
+        told: the answer, in sentences; the first one is the one that counts.
+        advice: what to do, what matters most first; code stands between backticks.
         figures: draws for a light (False) or a dark page, by the name of the panel; None without data.
         alts: what each panel shows, in a sentence.
         charts: what a browser draws in place of a panel to look into, by the name of the panel; plain JSON, as
@@ -78,6 +100,8 @@ class View:
     name: str
     title: str
     answers: str
+    told: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     figures: "Draw | None" = None
     alts: Mapping[str, str] = field(default_factory=dict)
     charts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -145,7 +169,7 @@ def _pointed(points: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
     for workload, own in places.items():
         told = settings([points[number][1] for number in own], without=())
         for number, setting in zip(own, told, strict=True):
-            named[number] = ", ".join(filter(None, (workload, setting)))
+            named[number] = ", ".join(filter(None, (workload or frames.NO_NAME, setting)))
     return named
 
 

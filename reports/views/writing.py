@@ -51,6 +51,8 @@ def write(view: View, ledger: Ledger) -> dict[str, Any]:
         "name": view.name,
         "title": view.title,
         "answers": view.answers,
+        "told": list(view.told),
+        "advice": list(view.advice),
         "caption": view.caption,
         "table": view.table,
         "second": view.second,

@@ -55,7 +55,7 @@ def reason(verdict: Verdict) -> str:
     """Why, with the rounds that it rests on."""
     if verdict.rounds is None:
         return verdict.reason
-    seen = f"{verdict.rounds} {'pairs' if verdict.paired else 'rounds'}"
+    seen = f"{verdict.rounds} {'pair' if verdict.paired else 'round'}{'' if verdict.rounds == 1 else 's'}"
     return f"{seen}; {verdict.reason}" if verdict.reason else seen
 
 
