@@ -11,13 +11,11 @@ from pathlib import Path
 
 from energybench import record as schema
 from energybench.record import Record, RecordError, VersionError
+from energybench.site_files import SITE_LEDGER, WRITTEN_BY_SITE
 
 DEFAULT_RECORDS = Path(".energybench/records")
 SUFFIX = ".json"
 OF_AN_ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
-SITE_LEDGER = ".energybench-site.json"
-"""What a folder that a report was written into holds."""
-WRITTEN_BY_SITE = ("data", "figures")
 
 
 class StoreError(OSError):

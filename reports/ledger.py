@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from energybench.store import SITE_LEDGER
+from energybench.site_files import SITE_LEDGER
 
 NAME = SITE_LEDGER
 VERSION = 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from energybench.reports import frames
 from energybench.reports.ledger import NAME, Ledger
 from energybench.reports.pages import INDEX
-from energybench.store import WRITTEN_BY_SITE, why
+from energybench.site_files import WRITTEN_BY_SITE
 
 if TYPE_CHECKING:
     from energybench.reports.about import About
@@ -104,6 +104,8 @@ def _clear_of_errors(site: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) and not _is_in(error.filename, site):
             raise
+        from energybench.store import why
+
         raise SiteError(f"{site} cannot be written ({why(error)}); {_REMEDY}") from error
 
 
@@ -141,10 +143,11 @@ def _check(site: Path, where: "Places") -> None:
     """
     if site.exists() and not site.is_dir():
         raise SiteError(f"{site} is a file; name a folder with --output")
-    for source in filter(None, (where.records, where.results)):
-        if site.resolve().is_relative_to(source.resolve()):
-            place = "holds what the site is made of" if site.resolve() == source.resolve() else f"is inside {source}"
-            raise SiteError(f"{site} {place}; name a folder outside of it with --output")
+    if site.resolve() == where.records.resolve():
+        raise SiteError(f"{site} holds what the site is made of; name a folder outside of it with --output")
+    # A search for records passes over a site; asv takes every folder among its results for a machine.
+    if where.results and site.resolve().is_relative_to(where.results.resolve()):
+        raise SiteError(f"{site} is among the results of asv; name a folder outside of {where.results} with --output")
     if link := next(_links(site), None):
         raise SiteError(f"{link} is a link where a file of the site may be; name another folder with --output")
     index = site / INDEX

@@ -7,7 +7,7 @@ import pytest
 
 from energybench import config
 from energybench.cli import main
-from energybench.reports import site_builder
+from energybench.reports import frames, site_builder
 
 
 @pytest.fixture
@@ -21,12 +21,20 @@ def files(folder: Path) -> list[str]:
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*"))
 
 
-@pytest.mark.parametrize("inside", ["", "site", "box-1", "a/b"])
-def test_a_site_among_its_records_is_refused_and_writes_nothing(records: Path, inside: str) -> None:
+def test_a_site_in_the_folder_of_its_records_is_refused_and_writes_nothing(records: Path) -> None:
     before = files(records)
     with pytest.raises(site_builder.SiteError, match="name a folder outside of it with --output"):
-        site_builder.build(records, records / inside)
+        site_builder.build(records, records)
     assert files(records) == before
+
+
+@pytest.mark.parametrize("inside", ["site", "box-2/site"])
+def test_a_site_below_its_records_is_none_of_them(records: Path, inside: str) -> None:
+    front = site_builder.build(records, records / inside)
+    first = front.read_bytes()
+    assert site_builder.build(records, records / inside).read_bytes() == first
+    assert len(frames.read(records)[0]) == 1
+    assert frames.read(records)[1] == []
 
 
 def test_a_site_beside_the_records_or_around_them_is_built(records: Path) -> None:
@@ -38,7 +46,7 @@ def test_a_site_in_results_of_asv_is_refused(tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
     (results / "benchmarks.json").write_text('{"version": 2}', encoding="utf-8")
-    with pytest.raises(site_builder.SiteError, match="name a folder outside of it"):
+    with pytest.raises(site_builder.SiteError, match="name a folder outside of"):
         site_builder.build(results, results / "site")
     assert files(results) == ["benchmarks.json"]
 

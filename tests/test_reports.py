@@ -393,7 +393,8 @@ def test_a_name_with_markup_in_it_is_shown_and_not_obeyed(write, tmp_path):
 
 
 def test_an_empty_folder_gives_a_page_that_says_what_would_fill_it(tmp_path):
-    for records in (tmp_path, tmp_path / "not-there"):
+    (tmp_path / "empty").mkdir()
+    for records in (tmp_path / "empty", tmp_path / "not-there"):
         page = whole(site_builder.build(records, tmp_path / "site"))
         assert "No records yet" in page.text
         assert "energybench run qnn-infer" in page.text

@@ -75,7 +75,7 @@ def order(repository: Path, branch: str) -> list[Commit]:
     found = full_hash(repository, branch)
     if found is None:
         raise CommitError(f"{repository} has no branch or commit {branch}; choose one that git log knows")
-    said = git(repository, "log", "--first-parent", "--reverse", "--format=%H%x00%an%x00%aI%x00%s", found)
+    said = git(repository, "log", "--first-parent", "--reverse", "--format=%H%x00%aN%x00%aI%x00%s", found)
     lines = (said or b"").decode(errors="replace").splitlines()
     parts = (line.split("\0", 3) for line in lines if line.count("\0") >= 3)
     return [Commit(hash=name, author=author, date=date, subject=subject) for name, author, date, subject in parts]

@@ -82,6 +82,7 @@ def view(stored: Sequence[Stored]) -> View:
         looks = looks_of((name for panel in panels for name in _drawn_parts(panel)), dark=dark)
         return {panel.name: _figure(panel, looks, dark=dark) for panel in panels}
 
+    drawn = {id(record) for _, record, _ in found}
     data = [row for name, record, bar in found for row in _data(record, name, bar)]
     data += [row for name, record, one in at_work for row in _phase_data(record, name, one)]
     return View(
@@ -103,7 +104,7 @@ def view(stored: Sequence[Stored]) -> View:
             *_without_idle(every),
             *_below_idle(every),
             *_implausible(found),
-            *origins.origins(record for record, _ in told if any(one is record for _, one, _ in found)),
+            *origins.origins(record for record, _ in told if id(record) in drawn),
         ),
         empty=None if panels else EMPTY,
     )
