@@ -86,11 +86,6 @@ def to_json(table: "pd.DataFrame") -> bytes:
     return _json(_columns(table))
 
 
-def to_parquet(table: "pd.DataFrame") -> bytes | None:
-    """Compressed by zstd; None without pyarrow. A column of numbers and words has words."""
-    return _parquet(_columns(table))
-
-
 def _json(columns: Columns) -> bytes:
     rows = (zip(columns, row, strict=True) for row in zip(*columns.values(), strict=True))
     told = ({name: value for name, value in row if value is not None} for row in rows)
@@ -104,6 +99,7 @@ def _parquet(columns: Columns) -> bytes | None:
         import pyarrow.parquet as pq
     except ImportError:
         return None
+    # A column of numbers and words has words.
     buffer = io.BytesIO()
     pq.write_table(pa.table({name: pa.array(_typed(one)) for name, one in columns.items()}), buffer, compression="zstd")
     return buffer.getvalue()
